@@ -1,0 +1,102 @@
+//! What one consumer of the log did with what it read.
+
+use super::{BySignal, Reason, signed};
+use crate::evidence::Signal;
+
+/// The counts of one consumer.
+#[derive(Debug)]
+pub struct Account {
+    consumer: String,
+    recovered: BySignal,
+    done: BySignal,
+    passed: BySignal,
+    held: BySignal,
+    lost: [BySignal; Reason::ALL.len()],
+}
+
+/// An account for one signal, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Items admitted since the start.
+    pub admitted: u64,
+    /// Items that lay unread in the log at the start.
+    pub recovered: u64,
+    /// Items indexed, or sent and acknowledged.
+    pub done: u64,
+    /// Items that this consumer has no use for.
+    pub passed: u64,
+    /// Items in the log, in queues, in open journeys.
+    pub held: u64,
+    /// Items that went no further, by reason.
+    pub lost: Vec<(Reason, u64)>,
+}
+
+impl Account {
+    pub(super) fn new(consumer: &str) -> Self {
+        Self {
+            consumer: consumer.to_owned(),
+            recovered: BySignal::default(),
+            done: BySignal::default(),
+            passed: BySignal::default(),
+            held: BySignal::default(),
+            lost: Default::default(),
+        }
+    }
+
+    /// Who the account belongs to.
+    #[must_use]
+    pub fn consumer(&self) -> &str {
+        &self.consumer
+    }
+
+    /// `items` lay unread in the log when the gateway started.
+    pub fn recovered(&self, signal: Signal, items: u64) {
+        self.recovered.add(signal, items);
+    }
+
+    /// `items` reached their end: indexed, or acknowledged by the destination.
+    pub fn done(&self, signal: Signal, items: u64) {
+        self.done.add(signal, items);
+    }
+
+    /// This consumer has no use for `items`, by design.
+    pub fn passed(&self, signal: Signal, items: u64) {
+        self.passed.add(signal, items);
+    }
+
+    /// `items` go no further.
+    pub fn lost(&self, signal: Signal, reason: Reason, items: u64) {
+        if let Some(counts) = self.lost.get(reason as usize) {
+            counts.add(signal, items);
+        }
+    }
+
+    /// The consumer counted `items` in its hands and ahead of it in the log.
+    pub fn hold(&self, signal: Signal, items: u64) {
+        self.held.set(signal, items);
+    }
+
+    /// The account, against what the doors admitted.
+    #[must_use]
+    pub fn standing(&self, signal: Signal, admitted: u64) -> Standing {
+        let lost = Reason::ALL.into_iter().zip(&self.lost);
+        Standing {
+            admitted,
+            recovered: self.recovered.get(signal),
+            done: self.done.get(signal),
+            passed: self.passed.get(signal),
+            held: self.held.get(signal),
+            lost: lost.map(|(reason, counts)| (reason, counts.get(signal))).collect(),
+        }
+    }
+}
+
+impl Standing {
+    /// What came in less what became of it: zero whenever nothing moves.
+    #[must_use]
+    pub fn imbalance(&self) -> i64 {
+        let lost: u64 = self.lost.iter().map(|(_, count)| count).sum();
+        let came = signed(self.admitted) + signed(self.recovered);
+        came - signed(self.done) - signed(self.passed) - signed(lost) - signed(self.held)
+    }
+}

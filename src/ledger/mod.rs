@@ -1,0 +1,155 @@
+//! Ledger: what came in and what became of it.
+//!
+//! In: counts from every stage. Out: the balance, per signal and per consumer:
+//! received = refused + admitted, and for each consumer
+//! admitted + recovered = done + passed + lost(reason) + held.
+//! Holds one account per consumer; their names come from the settings, never from data.
+
+mod account;
+mod reason;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use account::{Account, Standing};
+pub use reason::{Reason, Refusal};
+
+use crate::evidence::Signal;
+
+/// Counts per signal.
+#[derive(Debug, Default)]
+pub(crate) struct BySignal([AtomicU64; 3]);
+
+/// The counts of the doors, and the accounts of the consumers.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    received: BySignal,
+    admitted: BySignal,
+    refused: [BySignal; Refusal::ALL.len()],
+    accounts: Mutex<Vec<Arc<Account>>>,
+}
+
+/// The doors' side of the ledger for one signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// Items that reached a door and could be counted.
+    pub received: u64,
+    /// Items that are in the log.
+    pub admitted: u64,
+    /// Items that were sent back, by reason.
+    pub refused: Vec<(Refusal, u64)>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A door took `items` and is about to admit or refuse them.
+    pub fn received(&self, signal: Signal, items: u64) {
+        self.received.add(signal, items);
+    }
+
+    /// The log has `items`, as safe as its ack mode says.
+    pub fn admitted(&self, signal: Signal, items: u64) {
+        self.admitted.add(signal, items);
+    }
+
+    /// A door sent `items` back.
+    pub fn refused(&self, signal: Signal, reason: Refusal, items: u64) {
+        if let Some(counts) = self.refused.get(reason as usize) {
+            counts.add(signal, items);
+        }
+    }
+
+    /// Opens the account of a consumer of the log.
+    pub fn open(&self, consumer: &str) -> Arc<Account> {
+        let account = Arc::new(Account::new(consumer));
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.push(Arc::clone(&account));
+        account
+    }
+
+    /// All accounts, in the order in which they were opened.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Arc<Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The doors' side, for one signal.
+    #[must_use]
+    pub fn entrance(&self, signal: Signal) -> Entrance {
+        let refused = Refusal::ALL.into_iter().zip(&self.refused);
+        Entrance {
+            received: self.received.get(signal),
+            admitted: self.admitted.get(signal),
+            refused: refused.map(|(reason, counts)| (reason, counts.get(signal))).collect(),
+        }
+    }
+
+    /// Received less refused and admitted: zero whenever no request is on its way.
+    #[must_use]
+    pub fn imbalance(&self, signal: Signal) -> i64 {
+        let entrance = self.entrance(signal);
+        let refused: u64 = entrance.refused.iter().map(|(_, count)| count).sum();
+        signed(entrance.received) - signed(entrance.admitted) - signed(refused)
+    }
+}
+
+impl BySignal {
+    pub(crate) fn add(&self, signal: Signal, items: u64) {
+        self.slot(signal).fetch_add(items, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self, signal: Signal) -> u64 {
+        self.slot(signal).load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, signal: Signal, items: u64) {
+        self.slot(signal).store(items, Ordering::Relaxed);
+    }
+
+    fn slot(&self, signal: Signal) -> &AtomicU64 {
+        let [traces, logs, metrics] = &self.0;
+        match signal {
+            Signal::Traces => traces,
+            Signal::Logs => logs,
+            Signal::Metrics => metrics,
+        }
+    }
+}
+
+/// Counts stay far below `i64::MAX`; a broken one must not wrap the balance.
+pub(crate) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_neither_admitted_nor_refused_is_an_imbalance() {
+        let ledger = Ledger::new();
+        ledger.received(Signal::Logs, 10);
+        ledger.admitted(Signal::Logs, 7);
+        ledger.refused(Signal::Logs, Refusal::Malformed, 1);
+
+        assert_eq!(ledger.imbalance(Signal::Logs), 2);
+    }
+
+    #[test]
+    fn an_account_balances_when_all_is_done_lost_passed_or_held() {
+        let ledger = Ledger::new();
+        ledger.admitted(Signal::Traces, 10);
+        let account = ledger.open("index");
+        account.recovered(Signal::Traces, 5);
+        account.done(Signal::Traces, 11);
+        account.lost(Signal::Traces, Reason::Corrupt, 2);
+        account.hold(Signal::Traces, 2);
+
+        assert_eq!(account.standing(Signal::Traces, 10).imbalance(), 0);
+    }
+}

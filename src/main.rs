@@ -1,0 +1,3 @@
+//! The `hopline` program.
+
+fn main() {}
