@@ -1,7 +1,20 @@
 //! Redact: secrets end here.
 //!
 //! In: an admitted request. Out: [`Clean`], the only form that later stages accept.
+//! Holds the policy, and nothing of what passes. A string that cannot be judged is masked whole.
 
+mod assignment;
 mod clean;
+mod detect;
+mod keys;
+mod policy;
+mod replace;
+mod url;
+mod walk;
 
 pub use clean::Clean;
+pub use policy::{Action, Detectors, Error, Policy, Settings};
+pub use walk::Tally;
+
+#[cfg(test)]
+mod tests;

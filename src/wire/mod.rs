@@ -16,6 +16,8 @@ pub use splice::Splice;
 pub use varint::{encoded_len, read_varint, write_varint};
 
 #[cfg(test)]
+pub(crate) mod arbitrary;
+#[cfg(test)]
 mod tests;
 
 /// The bytes are not the protobuf that they claim to be.

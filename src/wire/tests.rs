@@ -1,9 +1,211 @@
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
+use crate::wire::arbitrary;
 
 #[test]
-fn placeholder() {
-    assert_eq!(encoded_len(0), 1);
-    assert!(Bytes::new().is_empty());
+fn a_number_is_read_as_it_was_written() {
+    for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
+        let mut out = Vec::new();
+        write_varint(&mut out, number);
+        assert_eq!(out.len(), encoded_len(number));
+        assert_eq!(read_varint(&out), Ok((number, out.len())));
+    }
+}
+
+#[test]
+fn a_number_of_more_than_64_bits_is_overlong() {
+    assert_eq!(read_varint(&[0xff; 10]), Err(Malformed::Overlong));
+    assert_eq!(read_varint(&[0xff; 9]), Err(Malformed::Truncated));
+}
+
+#[test]
+fn a_length_past_the_end_is_truncated() {
+    let mut fields = Fields::new(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f, 1]);
+    assert_eq!(fields.next(), Some(Err(Malformed::Truncated)));
+    assert_eq!(fields.next(), None);
+}
+
+#[test]
+fn a_group_is_passed_over_whole() {
+    // Group 3 holds field 1; then comes field 2.
+    let bytes = [0x1b, 0x08, 5, 0x1c, 0x10, 7];
+    let numbers: Vec<_> = Fields::new(&bytes).map(|field| field.unwrap().number).collect();
+    assert_eq!(numbers, [3, 2]);
+}
+
+#[test]
+fn nested_groups_do_not_exhaust_the_stack() {
+    let bytes = vec![0x1b; 1_000_000];
+    assert_eq!(Fields::new(&bytes).next(), Some(Err(Malformed::Depth)));
+}
+
+/// What the hot path reads of a span, by field number.
+#[derive(Debug, Default, PartialEq)]
+struct Read {
+    ids: [Vec<u8>; 3],
+    name: String,
+    times: [u64; 2],
+    attributes: Vec<String>,
+    status: u64,
+}
+
+fn read(span: &[u8]) -> Read {
+    let mut out = Read::default();
+    for field in Fields::new(span) {
+        let field = field.unwrap();
+        match field.number {
+            1 => out.ids[0] = field.bytes().unwrap().to_vec(),
+            2 => out.ids[1] = field.bytes().unwrap().to_vec(),
+            4 => out.ids[2] = field.bytes().unwrap().to_vec(),
+            5 => field.text().unwrap().clone_into(&mut out.name),
+            7 => out.times[0] = field.number().unwrap(),
+            8 => out.times[1] = field.number().unwrap(),
+            9 => {
+                let pair = Fields::new(field.bytes().unwrap());
+                let key = pair.map(Result::unwrap).find(|it| it.number == 1);
+                out.attributes.push(key.map_or("", |it| it.text().unwrap()).to_owned());
+            }
+            15 => {
+                let status = Fields::new(field.bytes().unwrap());
+                let code = status.map(Result::unwrap).find(|it| it.number == 3);
+                out.status = code.map_or(0, |it| it.number().unwrap());
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+fn expected(span: &Span) -> Read {
+    Read {
+        ids: [span.trace_id.clone(), span.span_id.clone(), span.parent_span_id.clone()],
+        name: span.name.clone(),
+        times: [span.start_time_unix_nano, span.end_time_unix_nano],
+        attributes: span.attributes.iter().map(|it| it.key.clone()).collect(),
+        status: span.status.as_ref().map_or(0, |it| u64::try_from(it.code).unwrap()),
+    }
+}
+
+/// The spans of a request as [`item`] cuts them out.
+fn spans(request: &[u8]) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut visit = |prefix: usize, _: std::ops::Range<usize>| {
+        out.push(item(request, u32::try_from(prefix).unwrap()).unwrap().to_vec());
+    };
+    walk(request, Message::TracesRequest, 0..request.len(), &mut visit);
+    out
+}
+
+fn walk(
+    bytes: &[u8],
+    message: Message,
+    content: std::ops::Range<usize>,
+    visit: &mut dyn FnMut(usize, std::ops::Range<usize>),
+) {
+    for field in Fields::new(&bytes[content.clone()]).map(Result::unwrap) {
+        let Role::Into(inner) = role(message, field.number) else { continue };
+        let end = content.start + field.end;
+        let inside = end - field.bytes().unwrap().len()..end;
+        if inner == Message::Span {
+            visit(content.start + field.body, inside);
+        } else {
+            walk(bytes, inner, inside, visit);
+        }
+    }
+}
+
+fn added() -> KeyValue {
+    let value = Some(AnyValue { value: Some(Any::StringValue("v".repeat(200))) });
+    KeyValue { key: "hopline.added".to_owned(), value, ..KeyValue::default() }
+}
+
+/// Renames each span, takes its attributes out, adds one: by splice.
+fn spliced(bytes: &Bytes, name: &str) -> Bytes {
+    let mut splice = Splice::new();
+    edit(bytes, Message::TracesRequest, 0..bytes.len(), name, &mut splice);
+    splice.finish(bytes).unwrap()
+}
+
+fn edit(
+    bytes: &[u8],
+    message: Message,
+    content: std::ops::Range<usize>,
+    name: &str,
+    splice: &mut Splice,
+) {
+    for field in Fields::new(&bytes[content.clone()]).map(Result::unwrap) {
+        let start = content.start + field.start;
+        let end = content.start + field.end;
+        match (message, field.number) {
+            (Message::Span, 5) => {
+                let old = end - field.bytes().unwrap().len()..end;
+                splice.replace(content.start + field.body, old, name.as_bytes());
+            }
+            (Message::Span, 9) => splice.remove(start..end),
+            _ => {
+                if let Role::Into(inner) = role(message, field.number) {
+                    let inside = end - field.bytes().unwrap().len()..end;
+                    splice.enter(content.start + field.body, inside.clone());
+                    edit(bytes, inner, inside, name, splice);
+                    splice.leave();
+                }
+            }
+        }
+    }
+    if message == Message::Span {
+        let mut field = vec![0x4a];
+        let pair = added().encode_to_vec();
+        write_varint(&mut field, pair.len() as u64);
+        field.extend_from_slice(&pair);
+        splice.insert(content.end, &field);
+    }
+}
+
+/// The same by decode, edit, encode.
+fn edited(mut request: ExportTraceServiceRequest, name: &str) -> ExportTraceServiceRequest {
+    let resources = request.resource_spans.iter_mut();
+    for span in resources.flat_map(|it| &mut it.scope_spans).flat_map(|it| &mut it.spans) {
+        // A default value is not on the wire, so there is nothing to replace.
+        if !span.name.is_empty() {
+            name.clone_into(&mut span.name);
+        }
+        span.attributes = vec![added()];
+    }
+    request
+}
+
+proptest! {
+    #[test]
+    fn reading_equals_prost(request in arbitrary::traces(&arbitrary::any_text())) {
+        let bytes = request.encode_to_vec();
+        let all = request.resource_spans.iter().flat_map(|it| &it.scope_spans);
+        let want: Vec<_> = all.flat_map(|it| &it.spans).map(expected).collect();
+        let got: Vec<_> = spans(&bytes).iter().map(|span| read(span)).collect();
+        prop_assert_eq!(got, want);
+    }
+
+    #[test]
+    fn splicing_equals_decode_edit_encode(
+        request in arbitrary::traces(&arbitrary::any_text()),
+        name in ".{1,200}",
+    ) {
+        let bytes = Bytes::from(request.encode_to_vec());
+        let out = spliced(&bytes, &name);
+        let want = edited(request, &name);
+        prop_assert_eq!(out.len(), want.encoded_len());
+        prop_assert_eq!(ExportTraceServiceRequest::decode(out).unwrap(), want);
+    }
+
+    #[test]
+    fn no_bytes_make_reading_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Fields::new(&bytes).map(|field| field.map(|it| it.end)).max_by_key(Result::is_ok);
+        let _ = item(&bytes, 3).is_ok();
+    }
 }

@@ -1,0 +1,186 @@
+//! Secrets that are known by their form, wherever they stand.
+//!
+//! Everything is found in one pass of cheap checks first: most strings have no byte that a
+//! secret of a given form must have, and cost one look at each byte.
+
+use std::ops::Range;
+
+use memchr::{memchr_iter, memmem};
+
+use super::policy::Detectors;
+
+const CARD_DIGITS: Range<usize> = 13..20;
+const BEARER_TOKEN_MIN: usize = 6;
+
+/// Appends the range of every secret in `text`.
+pub(super) fn find(text: &[u8], detectors: Detectors, found: &mut Vec<Range<usize>>) {
+    let seen = glance(text);
+    if detectors.email && seen.at {
+        addresses(text, found);
+    }
+    if detectors.card && seen.digits >= CARD_DIGITS.start {
+        cards(text, found);
+    }
+    if detectors.jwt && seen.upper_j {
+        tokens(text, found);
+    }
+    if detectors.bearer && seen.space && text.len() > "bearer ".len() {
+        bearers(text, found);
+    }
+}
+
+/// What one look at each byte tells.
+#[derive(Default)]
+struct Glance {
+    digits: usize,
+    at: bool,
+    upper_j: bool,
+    space: bool,
+}
+
+fn glance(text: &[u8]) -> Glance {
+    let mut seen = Glance::default();
+    for byte in text {
+        seen.digits += usize::from(byte.is_ascii_digit());
+        seen.at |= *byte == b'@';
+        seen.upper_j |= *byte == b'J';
+        seen.space |= *byte == b' ' || *byte == b'\t';
+    }
+    seen
+}
+
+/// `name@host.tld`, and the `user:password` of a URL.
+fn addresses(text: &[u8], found: &mut Vec<Range<usize>>) {
+    for at in memchr_iter(b'@', text) {
+        let before = text.get(..at).unwrap_or_default();
+        let after = text.get(at + 1..).unwrap_or_default();
+        if let Some(start) = user_info(before) {
+            found.push(start..at);
+            continue;
+        }
+        let name = before.iter().rev().take_while(|byte| is_name(**byte)).count();
+        let host = after.iter().take_while(|byte| is_host(**byte)).count();
+        let host_text = after.get(..host).unwrap_or_default();
+        if name > 0 && has_top_level(host_text) {
+            found.push(at - name..at + 1 + host);
+        }
+    }
+}
+
+/// Where the user name of a URL begins, when `before` ends in one: `scheme://user:password`.
+fn user_info(before: &[u8]) -> Option<usize> {
+    let start = memmem::rfind(before, b"://")? + 3;
+    let info = before.get(start..)?;
+    let plain = info.iter().all(|byte| !b"/?# \t\r\n\"'<>".contains(byte));
+    (plain && !info.is_empty()).then_some(start)
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._%+-".contains(&byte) || byte >= 0x80
+}
+
+fn is_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-".contains(&byte) || byte >= 0x80
+}
+
+/// Whether a dot is followed by two letters or more.
+fn has_top_level(host: &[u8]) -> bool {
+    host.split(|byte| *byte == b'.')
+        .skip(1)
+        .any(|label| label.len() >= 2 && label.iter().take(2).all(|it| !it.is_ascii_digit()))
+}
+
+/// Runs of digits, single spaces and dashes that pass the check of a payment card.
+fn cards(text: &[u8], found: &mut Vec<Range<usize>>) {
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        if !byte.is_ascii_digit() {
+            at += 1;
+            continue;
+        }
+        let run = digit_run(text, at);
+        if !touches_word(text, &run) && is_card(text.get(run.clone()).unwrap_or_default()) {
+            found.push(run.clone());
+        }
+        at = run.end;
+    }
+}
+
+/// From the digit at `at` to the last digit that at most one space or dash separates.
+fn digit_run(text: &[u8], at: usize) -> Range<usize> {
+    let mut end = at + 1;
+    loop {
+        let next = text.get(end).copied().unwrap_or(0);
+        let after = text.get(end + 1).copied().unwrap_or(0);
+        if next.is_ascii_digit() {
+            end += 1;
+        } else if (next == b' ' || next == b'-') && after.is_ascii_digit() {
+            end += 2;
+        } else {
+            return at..end;
+        }
+    }
+}
+
+/// Part of a longer word, a hash or a decimal number is no card.
+fn touches_word(text: &[u8], run: &Range<usize>) -> bool {
+    let word = |byte: Option<&u8>| byte.is_some_and(|it| it.is_ascii_alphabetic() || *it == b'_');
+    let before = run.start.checked_sub(1).and_then(|at| text.get(at));
+    word(before) || before == Some(&b'.') || word(text.get(run.end))
+}
+
+/// Right number of digits, a first digit that card networks use, and the Luhn check.
+fn is_card(run: &[u8]) -> bool {
+    let digits = || run.iter().rev().filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0');
+    if !CARD_DIGITS.contains(&digits().count())
+        || !run.first().is_some_and(|it| (b'2'..=b'6').contains(it))
+    {
+        return false;
+    }
+    let sum: u32 = digits()
+        .zip([1, 2].into_iter().cycle())
+        .map(|(digit, weight)| {
+            let product = u32::from(digit) * weight;
+            product / 10 + product % 10
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+/// `eyJ….eyJ….…`
+fn tokens(text: &[u8], found: &mut Vec<Range<usize>>) {
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| memmem::find(rest, b"eyJ")) {
+        let start = from + at;
+        let rest = text.get(start..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| is_base64(**byte) || **byte == b'.').count();
+        let token = rest.get(..length).unwrap_or_default();
+        let parts = token.split(|byte| *byte == b'.').filter(|part| part.len() >= 4).count();
+        if parts >= 2 {
+            found.push(start..start + length);
+        }
+        from = start + length.max(3);
+    }
+}
+
+/// `Bearer` in any case, white space, and a token.
+fn bearers(text: &[u8], found: &mut Vec<Range<usize>>) {
+    for at in memchr::memchr2_iter(b'b', b'B', text) {
+        let rest = text.get(at..).unwrap_or_default();
+        let Some((word, rest)) = rest.split_at_checked("bearer".len()) else { return };
+        if !word.eq_ignore_ascii_case(b"bearer") {
+            continue;
+        }
+        let gap = rest.iter().take_while(|byte| **byte == b' ' || **byte == b'\t').count();
+        let token = rest.get(gap..).unwrap_or_default();
+        let length = token.iter().take_while(|byte| is_base64(**byte) || **byte == b'.').count();
+        if gap > 0 && length >= BEARER_TOKEN_MIN {
+            let start = at + word.len() + gap;
+            found.push(start..start + length);
+        }
+    }
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=_-~".contains(&byte)
+}

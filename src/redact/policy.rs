@@ -1,0 +1,160 @@
+//! What is a secret, and what stands in its place.
+
+use bytes::Bytes;
+
+use super::clean::Clean;
+use super::keys::KeyRules;
+use super::replace::Replacement;
+use super::walk::{Tally, Walk, Walked};
+use super::{assignment, detect};
+use crate::evidence::Head;
+use crate::wire::Malformed;
+
+/// What the operator decided.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Off passes everything as it came.
+    pub enabled: bool,
+    /// What stands in a secret's place.
+    pub action: Action,
+    /// Attribute keys whose values are secrets; `*` stands for any run of characters.
+    pub keys: Vec<String>,
+    /// Attribute keys that are never secrets, whatever `keys` says.
+    pub keep_keys: Vec<String>,
+    /// Attribute keys whose values are URLs or query strings.
+    pub urls: Vec<String>,
+    /// What is looked for in every other string.
+    pub detectors: Detectors,
+}
+
+/// What stands in a secret's place.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// The same text for every secret.
+    Mask(String),
+    /// A keyed digest: equal secrets stay equal, and cannot be read back without the key.
+    Pseudonym([u8; 32]),
+}
+
+/// Secrets that are known by their form.
+#[derive(Clone, Copy, Debug)]
+pub struct Detectors {
+    /// `Bearer` followed by a token.
+    pub bearer: bool,
+    /// JSON web tokens.
+    pub jwt: bool,
+    /// Payment cards, by their check digit.
+    pub card: bool,
+    /// E-mail addresses, and user names and passwords within URLs.
+    pub email: bool,
+    /// `password=…`, `"token": "…"`: a secret key and its value in free text.
+    pub assignment: bool,
+}
+
+/// The settings cannot be a policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The mask would itself be redacted, so that redaction would never come to an end.
+    #[error(
+        "redact.mask must be 1 to 64 letters, digits or `*_-[].` that no detector takes for a secret"
+    )]
+    Mask,
+}
+
+/// The settings, compiled.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(super) enabled: bool,
+    pub(super) keys: KeyRules,
+    pub(super) urls: KeyRules,
+    pub(super) detectors: Detectors,
+    pub(super) replacement: Replacement,
+    version: u32,
+}
+
+const MASK_BYTES_MAX: usize = 64;
+
+impl Policy {
+    /// Compiles the settings.
+    ///
+    /// # Errors
+    /// When the mask cannot serve as one.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let policy = Self {
+            enabled: settings.enabled,
+            keys: KeyRules::new(&settings.keys, &settings.keep_keys),
+            urls: KeyRules::new(&settings.urls, &[]),
+            detectors: settings.detectors,
+            replacement: Replacement::new(&settings.action),
+            version: version(settings),
+        };
+        if let Action::Mask(mask) = &settings.action {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"*_-[].".contains(&byte);
+            let fits = (1..=MASK_BYTES_MAX).contains(&mask.len());
+            let mut found = Vec::new();
+            detect::find(mask.as_bytes(), settings.detectors, &mut found);
+            if !mask.bytes().all(plain) || !fits || !found.is_empty() {
+                return Err(Error::Mask);
+            }
+        }
+        Ok(policy)
+    }
+
+    /// Identifies the settings; stored with every batch.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Takes the secrets out of a request, and checks on the way that it is one.
+    ///
+    /// The head's item count and policy version are set from what was found.
+    ///
+    /// # Errors
+    /// When the bytes are not the OTLP request that the head says.
+    pub fn clean(&self, mut head: Head, bytes: &Bytes) -> Result<(Clean, Tally), Malformed> {
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(Malformed::Size);
+        }
+        let Walked { splice, items, tally } = Walk::new(self, bytes).request(head.signal)?;
+        head.items = items;
+        head.policy = self.version;
+        Ok((Clean::new(head, splice.finish(bytes)?), tally))
+    }
+
+    /// The text without what its form gives away; `None` when there is nothing to hide.
+    pub(super) fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let first = self.pass(text)?;
+        // What stands in a secret's place may, with its surroundings, look like another secret.
+        let mut text = first;
+        for _ in 0..PASSES_MAX {
+            match self.pass(&text) {
+                Some(next) => text = next,
+                None => return Some(text),
+            }
+        }
+        Some(self.replacement.fixed().to_vec())
+    }
+
+    fn pass(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut found = Vec::new();
+        detect::find(text, self.detectors, &mut found);
+        if self.detectors.assignment {
+            assignment::find(text, &self.keys, &mut found);
+        }
+        self.replacement.apply(text, found)
+    }
+}
+
+const PASSES_MAX: usize = 4;
+
+/// A digest of everything that changes what is hidden. The pseudonym key is not part of it.
+fn version(settings: &Settings) -> u32 {
+    let action = match &settings.action {
+        Action::Mask(mask) => mask.as_str(),
+        Action::Pseudonym(_) => "pseudonym",
+    };
+    let shape = (&settings.keys, &settings.keep_keys, &settings.urls, &settings.detectors);
+    let text = format!("{} {action} {shape:?}", settings.enabled);
+    crc32fast::hash(text.as_bytes())
+}

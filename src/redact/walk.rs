@@ -1,0 +1,308 @@
+//! One walk through a request: every string is judged, every field checked.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::policy::Policy;
+use super::url::{self, Bare};
+use crate::evidence::Signal;
+use crate::wire::{
+    ANY_VALUE_DEPTH_MAX, Field, Fields, Malformed, Message, Role, Splice, Value, read_varint, role,
+    write_varint,
+};
+
+/// What was hidden in one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Values that went because of their key.
+    pub by_key: u64,
+    /// URLs that lost the values of their parameters.
+    pub by_url: u64,
+    /// Strings that lost what a detector found.
+    pub by_form: u64,
+}
+
+/// A walk in progress.
+pub(super) struct Walk<'a> {
+    policy: &'a Policy,
+    bytes: &'a [u8],
+    splice: Splice,
+    items: u32,
+    tally: Tally,
+    /// Whether the walk is inside a value that will go as a whole.
+    hiding: bool,
+    /// A request repeats a few keys over and over; each is judged once.
+    judged: HashMap<&'a [u8], Judgement, foldhash::fast::RandomState>,
+}
+
+/// What a walk came home with.
+pub(super) struct Walked {
+    pub(super) splice: Splice,
+    pub(super) items: u32,
+    pub(super) tally: Tally,
+}
+
+/// What a key says of its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Judgement {
+    /// Nothing: look at the value's form.
+    Form,
+    /// It is a URL.
+    Url,
+    /// It is a query string.
+    Query,
+    /// It is a secret.
+    Secret,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(policy: &'a Policy, bytes: &'a [u8]) -> Self {
+        let (splice, tally) = (Splice::new(), Tally::default());
+        let hiding = !policy.enabled;
+        Self { policy, bytes, splice, items: 0, tally, hiding, judged: HashMap::default() }
+    }
+
+    pub(super) fn request(mut self, signal: Signal) -> Result<Walked, Malformed> {
+        self.message(Message::request(signal), 0..self.bytes.len(), 0)?;
+        Ok(Walked { splice: self.splice, items: self.items, tally: self.tally })
+    }
+
+    fn message(
+        &mut self,
+        message: Message,
+        content: Range<usize>,
+        depth: usize,
+    ) -> Result<(), Malformed> {
+        for field in self.fields(&content) {
+            let field = field?;
+            match role(message, field.number) {
+                Role::Into(Message::KeyValue) => self.key_value(&field, content.start, depth)?,
+                Role::Into(Message::AnyValue) => {
+                    self.any_value(&field, content.start, Judgement::Form, depth)?;
+                }
+                Role::Into(inner) => {
+                    self.count(inner);
+                    let inside = self.enter(&field, content.start)?;
+                    self.message(inner, inside, depth)?;
+                    self.splice.leave();
+                }
+                Role::Text => self.text(&field, content.start, Judgement::Form)?,
+                other => check(&field, other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The key may come after its value, or twice: a value is a secret if any key says so.
+    fn key_value(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+        let content = self.enter(field, base)?;
+        let mut judgement = Judgement::Form;
+        for inner in self.fields(&content) {
+            let inner = inner?;
+            if inner.number == 1 {
+                judgement = judgement.max(self.judge(inner.bytes()?));
+            }
+        }
+        for inner in self.fields(&content) {
+            let inner = inner?;
+            match role(Message::KeyValue, inner.number) {
+                Role::Text => self.text(&inner, content.start, Judgement::Form)?,
+                Role::Into(_) if judgement == Judgement::Secret => {
+                    self.secret(&inner, content.start, depth)?;
+                }
+                Role::Into(_) => self.any_value(&inner, content.start, judgement, depth)?,
+                other => check(&inner, other)?,
+            }
+        }
+        self.splice.leave();
+        Ok(())
+    }
+
+    fn any_value(
+        &mut self,
+        field: &Field<'a>,
+        base: usize,
+        judgement: Judgement,
+        depth: usize,
+    ) -> Result<(), Malformed> {
+        if depth >= ANY_VALUE_DEPTH_MAX {
+            return Err(Malformed::Depth);
+        }
+        let content = self.enter(field, base)?;
+        for inner in self.fields(&content) {
+            let inner = inner?;
+            match role(Message::AnyValue, inner.number) {
+                Role::Text => self.text(&inner, content.start, judgement)?,
+                Role::Blob => self.replace(&inner, content.start, judgement)?,
+                Role::Into(list) => {
+                    let inside = self.enter(&inner, content.start)?;
+                    self.list(list, &inside, judgement, depth + 1)?;
+                    self.splice.leave();
+                }
+                other => check(&inner, other)?,
+            }
+        }
+        self.splice.leave();
+        Ok(())
+    }
+
+    /// An array keeps what the key said of it; a list of pairs has keys of its own.
+    fn list(
+        &mut self,
+        list: Message,
+        content: &Range<usize>,
+        judgement: Judgement,
+        depth: usize,
+    ) -> Result<(), Malformed> {
+        for field in self.fields(content) {
+            let field = field?;
+            match role(list, field.number) {
+                Role::Into(Message::KeyValue) => self.key_value(&field, content.start, depth)?,
+                Role::Into(_) => self.any_value(&field, content.start, judgement, depth)?,
+                other => check(&field, other)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn text(
+        &mut self,
+        field: &Field<'a>,
+        base: usize,
+        judgement: Judgement,
+    ) -> Result<(), Malformed> {
+        field.text()?;
+        self.replace(field, base, judgement)
+    }
+
+    /// Replaces what the key or the form gives away in a string or in opaque bytes.
+    fn replace(
+        &mut self,
+        field: &Field<'a>,
+        base: usize,
+        judgement: Judgement,
+    ) -> Result<(), Malformed> {
+        let content = field.bytes()?;
+        if self.hiding || content.is_empty() {
+            return Ok(());
+        }
+        let bare = if judgement == Judgement::Query { Bare::Query } else { Bare::Path };
+        let by_url = match judgement {
+            Judgement::Url | Judgement::Query => {
+                url::redacted(content, &self.policy.replacement, bare)
+            }
+            Judgement::Form | Judgement::Secret => None,
+        };
+        self.tally.by_url += u64::from(by_url.is_some());
+        let by_form = self.policy.redacted(by_url.as_deref().unwrap_or(content));
+        self.tally.by_form += u64::from(by_form.is_some());
+        if let Some(text) = by_form.or(by_url) {
+            let end = base + field.end;
+            self.splice.replace(base + field.body, end - content.len()..end, &text);
+        }
+        Ok(())
+    }
+
+    /// A value that goes as a whole must still be a value: later stages rely on what is passed on.
+    fn secret(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+        let hiding = std::mem::replace(&mut self.hiding, true);
+        let valid = self.any_value(field, base, Judgement::Form, depth);
+        self.hiding = hiding;
+        valid?;
+        self.hide(field, base)
+    }
+
+    /// Puts a replacement in the place of a whole `AnyValue`, whatever kind it is of.
+    fn hide(&mut self, field: &Field<'a>, base: usize) -> Result<(), Malformed> {
+        let content = field.bytes()?;
+        if self.hiding || content.is_empty() {
+            return Ok(());
+        }
+        let replacement = &self.policy.replacement;
+        let only = Fields::new(content).next().transpose()?.filter(|it| it.end == content.len());
+        let text = only.filter(|it| it.number == 1).and_then(|it| it.bytes().ok());
+        let mut hidden = Vec::new();
+        match text {
+            Some(text) if replacement.is_replacement(text) || text.is_empty() => return Ok(()),
+            Some(text) => replacement.write(text, &mut hidden),
+            // Numbers and lists have too few values to be told apart safely by a digest.
+            None => hidden.extend_from_slice(replacement.fixed()),
+        }
+        let mut value = vec![STRING_VALUE_TAG];
+        write_varint(&mut value, hidden.len() as u64);
+        value.extend_from_slice(&hidden);
+        let end = base + field.end;
+        self.splice.replace(base + field.body, end - content.len()..end, &value);
+        self.tally.by_key += 1;
+        Ok(())
+    }
+
+    fn judge(&mut self, key: &'a [u8]) -> Judgement {
+        if self.hiding {
+            return Judgement::Form;
+        }
+        let policy = self.policy;
+        *self.judged.entry(key).or_insert_with(|| {
+            if policy.keys.matches(key) {
+                Judgement::Secret
+            } else if !policy.urls.matches(key) {
+                Judgement::Form
+            } else if key.ends_with(b"query") {
+                Judgement::Query
+            } else {
+                Judgement::Url
+            }
+        })
+    }
+
+    fn count(&mut self, message: Message) {
+        let is_item = matches!(
+            message,
+            Message::Span
+                | Message::LogRecord
+                | Message::NumberPoint
+                | Message::HistogramPoint
+                | Message::ExponentialPoint
+                | Message::SummaryPoint
+        );
+        self.items += u32::from(is_item);
+    }
+
+    /// Goes into a message field; answers where its content lies.
+    fn enter(&mut self, field: &Field<'a>, base: usize) -> Result<Range<usize>, Malformed> {
+        let end = base + field.end;
+        let content = end - field.bytes()?.len()..end;
+        self.splice.enter(base + field.body, content.clone());
+        Ok(content)
+    }
+
+    fn fields(&self, content: &Range<usize>) -> Fields<'a> {
+        Fields::new(self.bytes.get(content.clone()).unwrap_or_default())
+    }
+}
+
+/// Field 1, length-delimited: the `string_value` of an `AnyValue`.
+const STRING_VALUE_TAG: u8 = 0x0a;
+
+/// Whether a field that holds no string has the wire type that its role asks for.
+fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {
+    let fits = match (role, field.value) {
+        (Role::Unknown, _)
+        | (Role::Id | Role::Blob, Value::Bytes(_))
+        | (Role::Varint | Role::Varints, Value::Varint(_))
+        | (Role::Fixed64 | Role::Fixed64s, Value::Fixed64(_))
+        | (Role::Fixed32, Value::Fixed32(_)) => true,
+        (Role::Fixed64s, Value::Bytes(packed)) => packed.len().is_multiple_of(8),
+        (Role::Varints, Value::Bytes(packed)) => return packed_varints(packed),
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(Malformed::WireType(field.number)) }
+}
+
+fn packed_varints(mut packed: &[u8]) -> Result<(), Malformed> {
+    while !packed.is_empty() {
+        let (_, length) = read_varint(packed)?;
+        packed = packed.get(length..).unwrap_or_default();
+    }
+    Ok(())
+}
