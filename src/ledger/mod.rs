@@ -6,12 +6,14 @@
 //! Holds one account per consumer; their names come from the settings, never from data.
 
 mod account;
+mod holding;
 mod reason;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use account::{Account, Standing};
+pub use holding::Holding;
 pub use reason::{Reason, Refusal};
 
 use crate::evidence::Signal;
@@ -109,6 +111,10 @@ impl BySignal {
 
     pub(crate) fn set(&self, signal: Signal, items: u64) {
         self.slot(signal).store(items, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self, signal: Signal, items: u64) {
+        self.slot(signal).fetch_sub(items, Ordering::Relaxed);
     }
 
     fn slot(&self, signal: Signal) -> &AtomicU64 {

@@ -1,1 +1,77 @@
-//! Normalize.
+//! Normalize: each source's names become one set of names.
+//!
+//! In: the bytes of a clean OTLP request. Out: one [`Observed`] per span, log record and exemplar,
+//! which borrows its names from the bytes. Holds nothing. Old and new semantic conventions,
+//! Envoy's own names and flow records all come out alike; an old name never beats a new one.
+
+mod address;
+mod attribute;
+mod log;
+mod metric;
+mod names;
+mod observed;
+mod outcome;
+mod slot;
+mod span;
+
+pub use observed::{Observed, Placement};
+
+use crate::evidence::Signal;
+use crate::wire::{Fields, Malformed};
+use names::Names;
+
+#[cfg(test)]
+mod tests;
+
+/// Reads every evidence of a request, in the order of the bytes.
+///
+/// # Errors
+/// When the bytes are not the request that `signal` says. Evidence before the fault was emitted.
+pub fn observe<'a>(
+    signal: Signal,
+    bytes: &'a [u8],
+    emit: &mut impl FnMut(&Observed<'a>),
+) -> Result<(), Malformed> {
+    let mut own = Names::new();
+    let mut resource = Names::new();
+    for field in Fields::new(bytes) {
+        let field = field?;
+        if field.number != 1 {
+            continue;
+        }
+        let content = field.bytes()?;
+        let base = field.end - content.len();
+        let placement = placement(content, &mut resource)?;
+        for scope in Fields::new(content) {
+            let scope = scope?;
+            if scope.number != 2 {
+                continue;
+            }
+            let items = scope.bytes()?;
+            let at = base + scope.end - items.len();
+            match signal {
+                Signal::Traces => span::observe(items, at, placement, &mut own, emit)?,
+                Signal::Logs => log::observe(items, at, placement, &mut own, emit)?,
+                Signal::Metrics => metric::observe(items, at, placement, emit)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The resource may come after what it describes: the Collector writes fields last to first.
+fn placement<'a>(content: &'a [u8], names: &mut Names<'a>) -> Result<Placement<'a>, Malformed> {
+    names.clear();
+    for field in Fields::new(content) {
+        let field = field?;
+        if field.number == 1 {
+            names.read_all(field.bytes()?, 1)?;
+        }
+    }
+    Ok(names.placement(Placement::default()))
+}
+
+/// A message's offset in the batch; batches are smaller than 4 GiB, which redaction checked.
+fn offset(at: usize) -> Result<u32, Malformed> {
+    u32::try_from(at).map_err(|_| Malformed::Size)
+}

@@ -1,1 +1,5 @@
 //! Query.
+
+mod render;
+
+pub use render::render;

@@ -1,0 +1,99 @@
+//! What a consumer has in its hands, by the batch it came in.
+//!
+//! A journey gathers evidence of many batches and lets go of it in another order. The lowest batch
+//! of which anything is still held is where the consumer has to begin again after a crash.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use super::BySignal;
+use crate::evidence::{Position, Signal};
+
+/// Held evidence, counted per batch.
+#[derive(Debug, Default)]
+pub struct Holding {
+    batches: Mutex<VecDeque<Batch>>,
+    items: BySignal,
+}
+
+#[derive(Debug)]
+struct Batch {
+    position: Position,
+    signal: Signal,
+    left: u32,
+}
+
+impl Holding {
+    /// Holds nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes `items` of the batch at `position`. Batches come in the order of the log.
+    pub fn take(&self, position: Position, signal: Signal, items: u32) {
+        if items == 0 {
+            return;
+        }
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        batches.push_back(Batch { position, signal, left: items });
+        self.items.add(signal, u64::from(items));
+    }
+
+    /// Lets go of one item of the batch at `position`; answers its signal. `None` when nothing of
+    /// that batch is held.
+    pub fn settle(&self, position: Position) -> Option<Signal> {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = batches.binary_search_by_key(&position, |batch| batch.position).ok()?;
+        let batch = batches.get_mut(at).filter(|batch| batch.left > 0)?;
+        batch.left -= 1;
+        let signal = batch.signal;
+        self.items.remove(signal, 1);
+        while batches.front().is_some_and(|batch| batch.left == 0) {
+            batches.pop_front();
+        }
+        Some(signal)
+    }
+
+    /// The first batch of which anything is held.
+    #[must_use]
+    pub fn lowest(&self) -> Option<Position> {
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        batches.front().map(|batch| batch.position)
+    }
+
+    /// Items held.
+    #[must_use]
+    pub fn items(&self, signal: Signal) -> u64 {
+        self.items.get(signal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_batch_stays_until_its_last_item_is_settled() {
+        let holding = Holding::new();
+        holding.take(Position(10), Signal::Traces, 2);
+        holding.take(Position(20), Signal::Logs, 1);
+
+        holding.settle(Position(20));
+        holding.settle(Position(10));
+        assert_eq!(holding.lowest(), Some(Position(10)));
+
+        holding.settle(Position(10));
+        assert_eq!(holding.lowest(), None);
+    }
+
+    #[test]
+    fn what_is_not_held_cannot_be_settled() {
+        let holding = Holding::new();
+        holding.take(Position(10), Signal::Traces, 1);
+        assert_eq!(holding.settle(Position(11)), None);
+        assert_eq!(holding.settle(Position(10)), Some(Signal::Traces));
+        assert_eq!(holding.settle(Position(10)), None);
+        assert_eq!(holding.items(Signal::Traces), 0);
+    }
+}

@@ -1,0 +1,57 @@
+//! The value of one attribute, as far as facts need it.
+
+use crate::wire::{Fields, Malformed};
+
+/// A value that is not a list of pairs, and not opaque bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Text(&'a str),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+}
+
+/// A `KeyValue`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pair<'a> {
+    pub(super) key: &'a [u8],
+    /// An encoded `AnyValue`.
+    pub(super) value: &'a [u8],
+}
+
+/// An array of arrays is not what any convention writes.
+const ARRAY_DEPTH_MAX: usize = 2;
+
+/// Key and value of a `KeyValue`, whichever comes first; the value is not read yet.
+pub(super) fn pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
+    let mut pair = Pair::default();
+    for field in Fields::new(content) {
+        let field = field?;
+        match field.number {
+            1 => pair.key = field.bytes()?,
+            2 => pair.value = field.bytes()?,
+            _ => {}
+        }
+    }
+    Ok(pair)
+}
+
+/// The value of an `AnyValue`. Of an array, such as a header's values, the first counts.
+pub(super) fn scalar(content: &[u8], depth: usize) -> Result<Option<Scalar<'_>>, Malformed> {
+    let mut out = None;
+    for field in Fields::new(content) {
+        let field = field?;
+        out = match field.number {
+            1 => Some(Scalar::Text(field.text()?)),
+            2 => Some(Scalar::Bool(field.number()? != 0)),
+            3 => Some(Scalar::Int(field.number()?.cast_signed())),
+            4 => Some(Scalar::Double(f64::from_bits(field.number()?))),
+            5 if depth < ARRAY_DEPTH_MAX => match Fields::new(field.bytes()?).next() {
+                Some(first) => scalar(first?.bytes()?, depth + 1)?,
+                None => None,
+            },
+            _ => out,
+        };
+    }
+    Ok(out)
+}

@@ -1,0 +1,106 @@
+//! Spans.
+
+use super::names::Names;
+use super::observed::{Observed, Placement};
+use super::slot::Slot;
+use super::{address, offset, outcome};
+use crate::evidence::{Kind, Method, Nanos, SpanId, TraceId};
+use crate::wire::{Fields, Malformed};
+
+/// Emits every span of a `ScopeSpans` that begins at `base` in the batch.
+pub(super) fn observe<'a>(
+    scope: &'a [u8],
+    base: usize,
+    placement: Placement<'a>,
+    names: &mut Names<'a>,
+    emit: &mut impl FnMut(&Observed<'a>),
+) -> Result<(), Malformed> {
+    for field in Fields::new(scope) {
+        let field = field?;
+        if field.number == 2 {
+            let mut observed = read(field.bytes()?, placement, names)?;
+            observed.offset = offset(base + field.body)?;
+            emit(&observed);
+        }
+    }
+    Ok(())
+}
+
+fn read<'a>(
+    span: &'a [u8],
+    placement: Placement<'a>,
+    names: &mut Names<'a>,
+) -> Result<Observed<'a>, Malformed> {
+    names.clear();
+    let mut out = Observed::default();
+    let (mut end, mut failed) = (0, false);
+    for field in Fields::new(span) {
+        let field = field?;
+        match field.number {
+            1 => out.trace = TraceId::from_slice(field.bytes()?),
+            2 => out.span = SpanId::from_slice(field.bytes()?),
+            4 => out.parent = SpanId::from_slice(field.bytes()?),
+            5 => out.name = field.text()?,
+            6 => out.kind = kind(field.number()?),
+            7 => out.start = Nanos(field.number()?),
+            8 => end = field.number()?,
+            9 => names.read(field.bytes()?)?,
+            15 => failed = is_error(field.bytes()?)?,
+            _ => {}
+        }
+    }
+    out.duration_ns = end.saturating_sub(out.start.0);
+    complete(&mut out, names, placement, failed);
+    Ok(out)
+}
+
+fn complete<'a>(out: &mut Observed<'a>, names: &Names<'a>, placement: Placement<'a>, failed: bool) {
+    out.placement = names.placement(placement);
+    request(out, names);
+    out.outcome = outcome::of_span(names, out.status, failed);
+    out.detail = first([names.text(Slot::ResponseFlags), names.text(Slot::ErrorType)]);
+    // Where the server listens is no peer of the server.
+    if matches!(out.kind, Kind::Client | Kind::Producer | Kind::Consumer) {
+        out.peer = names.text(Slot::Peer);
+    }
+    let near = [Slot::LocalAddress, Slot::LocalPort];
+    let far = [Slot::PeerAddress, Slot::PeerPort];
+    out.sockets = [address::apart(names, near, far), None];
+}
+
+/// What spans, access logs and L7 flows say alike of a request.
+pub(super) fn request<'a>(out: &mut Observed<'a>, names: &Names<'a>) {
+    out.method = Method::from_name(names.text(Slot::Method));
+    let status = names.number(Slot::Status).and_then(|it| u16::try_from(it).ok());
+    out.status = status.unwrap_or(0);
+    let operation = [Slot::Route, Slot::Operation, Slot::RpcService];
+    out.route = first(operation.map(|slot| names.text(slot)));
+    out.path = names.text(Slot::Path);
+    out.request_id = names.text(Slot::RequestId);
+}
+
+/// The first text that is not empty.
+pub(super) fn first<const N: usize>(texts: [&str; N]) -> &str {
+    texts.into_iter().find(|text| !text.is_empty()).unwrap_or("")
+}
+
+fn kind(number: u64) -> Kind {
+    match number {
+        2 => Kind::Server,
+        3 => Kind::Client,
+        4 => Kind::Producer,
+        5 => Kind::Consumer,
+        _ => Kind::Internal,
+    }
+}
+
+fn is_error(status: &[u8]) -> Result<bool, Malformed> {
+    let mut code = 0;
+    for field in Fields::new(status) {
+        let field = field?;
+        if field.number == 3 {
+            code = field.number()?;
+        }
+    }
+    Ok(code == 2)
+}
