@@ -21,10 +21,17 @@ const REMEMBERED_MAX: usize = 8192;
 #[derive(Debug)]
 pub struct Interner {
     symbols: Arc<Symbols>,
-    recent: HashTable<(Box<str>, Symbol)>,
+    recent: HashTable<Recent>,
     hasher: RandomState,
     /// Evidence of one resource comes in a row.
     last: Option<Last>,
+}
+
+/// A name and its symbol.
+#[derive(Debug)]
+struct Recent {
+    text: Box<str>,
+    symbol: Symbol,
 }
 
 /// A placement that outlives its batch, to tell whether the next one is the same.
@@ -90,16 +97,16 @@ impl Interner {
             return Symbol::NONE;
         }
         let hash = self.hasher.hash_one(text);
-        if let Some((_, symbol)) = self.recent.find(hash, |(known, _)| **known == *text) {
-            return *symbol;
+        if let Some(known) = self.recent.find(hash, |known| *known.text == *text) {
+            return known.symbol;
         }
         let symbol = self.symbols.intern(text);
         if self.recent.len() >= REMEMBERED_MAX {
             self.recent.clear();
         }
         let hasher = &self.hasher;
-        let rehash = |(known, _): &(Box<str>, Symbol)| hasher.hash_one(&**known);
-        self.recent.insert_unique(hash, (Box::from(text), symbol), rehash);
+        let recent = Recent { text: Box::from(text), symbol };
+        self.recent.insert_unique(hash, recent, |known| hasher.hash_one(&*known.text));
         symbol
     }
 }

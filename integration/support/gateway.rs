@@ -1,0 +1,175 @@
+//! The real binary, on ports of its own and in a folder of its own.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{eventually, http};
+
+/// A running gateway. It is killed when this goes out of scope.
+pub(crate) struct Gateway {
+    process: Child,
+    folder: TempDir,
+    pub(crate) ports: Ports,
+    settings: Vec<String>,
+}
+
+/// Where it listens.
+#[derive(Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) grpc: u16,
+    pub(crate) http: u16,
+    pub(crate) api: u16,
+}
+
+impl Gateway {
+    /// Starts the gateway with further `key=value` settings and waits until it is ready.
+    pub(crate) async fn start(settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
+        let ports = Ports { grpc: free_port(), http: free_port(), api: free_port() };
+        let process = spawn(folder.path(), ports, &settings);
+        let gateway = Self { process, folder, ports, settings };
+        gateway.ready().await;
+        gateway
+    }
+
+    async fn ready(&self) {
+        let url = self.api("/readyz");
+        eventually("the gateway is ready", || async {
+            http::get(&url).await.filter(|answer| answer.status == 200)
+        })
+        .await;
+    }
+
+    /// SIGKILL: no chance to save anything.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts again on the same folder and the same ports.
+    pub(crate) async fn restart(&mut self) {
+        self.process = spawn(self.folder.path(), self.ports, &self.settings);
+        self.ready().await;
+    }
+
+    /// SIGTERM, and what it wrote to stderr until it was gone.
+    pub(crate) fn stop(mut self) -> (TempDir, String) {
+        let pid = self.process.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        let status = self.process.wait().unwrap();
+        let log = self.own_log();
+        assert!(status.success(), "the gateway ended with {status}:\n{log}");
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        (folder, log)
+    }
+
+    pub(crate) fn own_log(&self) -> String {
+        let mut text = String::new();
+        let path = self.folder.path().join("own.log");
+        std::fs::File::open(path).unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn api(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports.api)
+    }
+
+    pub(crate) fn grpc(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.grpc)
+    }
+
+    pub(crate) fn otlp_http(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports.http)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = http::get(&self.api(path)).await.expect("the API answers");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.json()
+    }
+
+    /// Waits until a search finds something.
+    pub(crate) async fn found(&self, query: &str) -> Vec<Value> {
+        let path = format!("/api/v1/search?q={}", escape(query));
+        eventually(&format!("a search for {query} finds something"), || async {
+            let answer = self.get(&path).await;
+            let hits = answer.get("hits")?.as_array()?.clone();
+            (!hits.is_empty()).then_some(hits)
+        })
+        .await
+    }
+
+    /// Waits until every account balances and nothing is held.
+    pub(crate) async fn settled(&self) -> Value {
+        eventually("the ledger is at rest", || async {
+            let status = self.get("/api/v1/status").await;
+            let signals = status.get("ledger")?.get("signals")?.as_array()?.clone();
+            let at_rest = signals.iter().all(|signal| {
+                let accounts = signal["consumers"].as_array().into_iter().flatten();
+                signal["imbalance"] == 0
+                    && accounts.clone().all(|it| it["imbalance"] == 0 && it["held"] == 0)
+            });
+            at_rest.then_some(status)
+        })
+        .await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already, which is what was wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(folder: &Path, ports: Ports, settings: &[String]) -> Child {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("own.log"))
+        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hopline"));
+    command.arg("run");
+    let listen = |key: &str, port: u16| format!("{key}=127.0.0.1:{port}");
+    let own = [
+        listen("receive.otlp.grpc.listen", ports.grpc),
+        listen("receive.otlp.http.listen", ports.http),
+        listen("serve.listen", ports.api),
+        format!("data_dir={}", folder.join("data").display()),
+        "join.quiet=500ms".to_owned(),
+        "join.rootless=2s".to_owned(),
+        "join.weak_wait=500ms".to_owned(),
+        "index.commit=200ms".to_owned(),
+    ];
+    for setting in own.iter().chain(settings) {
+        command.args(["--set", setting]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,215 @@
+//! The words of one evidence that a search finds it by.
+
+use crate::evidence::Kind;
+use crate::wire::{ANY_VALUE_DEPTH_MAX, Fields, Malformed};
+
+/// Appends the words of a message, one line each: names, bodies, status messages, and the
+/// attributes that tell of an error. Stops once `out` has `bytes_max`.
+///
+/// # Errors
+/// When the bytes are not the message that `kind` says.
+pub(super) fn append(
+    kind: Kind,
+    message: &[u8],
+    bytes_max: usize,
+    out: &mut String,
+) -> Result<(), Malformed> {
+    let mut words = Words { out, bytes_max };
+    match kind {
+        Kind::Exemplar => Ok(()),
+        Kind::Log | Kind::Access | Kind::Flow => words.record(kind, message),
+        Kind::Internal | Kind::Server | Kind::Client | Kind::Producer | Kind::Consumer => {
+            words.span(message)
+        }
+    }
+}
+
+struct Words<'a> {
+    out: &'a mut String,
+    bytes_max: usize,
+}
+
+impl Words<'_> {
+    fn span(&mut self, message: &[u8]) -> Result<(), Malformed> {
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                5 => self.line(field.text()?),
+                9 => self.attribute(field.bytes()?, tells_of_error)?,
+                11 => self.event(field.bytes()?)?,
+                15 => self.status(field.bytes()?)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, kind: Kind, message: &[u8]) -> Result<(), Malformed> {
+        let wanted = if kind == Kind::Access { tells_of_proxy } else { tells_of_error };
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                5 => self.any(field.bytes()?, 0)?,
+                6 => self.attribute(field.bytes()?, wanted)?,
+                12 => self.line(field.text()?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, message: &[u8]) -> Result<(), Malformed> {
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                2 => self.line(field.text()?),
+                3 => self.attribute(field.bytes()?, |_| true)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn status(&mut self, message: &[u8]) -> Result<(), Malformed> {
+        for field in Fields::new(message) {
+            let field = field?;
+            if field.number == 2 {
+                self.line(field.text()?);
+            }
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, pair: &[u8], wanted: fn(&str) -> bool) -> Result<(), Malformed> {
+        let (mut key, mut value) = ("", &[] as &[u8]);
+        for field in Fields::new(pair) {
+            let field = field?;
+            match field.number {
+                1 => key = field.text()?,
+                2 => value = field.bytes()?,
+                _ => {}
+            }
+        }
+        if wanted(key) { self.any(value, 0) } else { Ok(()) }
+    }
+
+    fn any(&mut self, value: &[u8], depth: usize) -> Result<(), Malformed> {
+        if depth > ANY_VALUE_DEPTH_MAX {
+            return Err(Malformed::Depth);
+        }
+        for field in Fields::new(value) {
+            let field = field?;
+            match field.number {
+                1 => self.line(field.text()?),
+                5 => {
+                    for inner in Fields::new(field.bytes()?) {
+                        self.any(inner?.bytes()?, depth + 1)?;
+                    }
+                }
+                6 => {
+                    for pair in Fields::new(field.bytes()?) {
+                        self.pair(pair?.bytes()?, depth + 1)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self, pair: &[u8], depth: usize) -> Result<(), Malformed> {
+        for field in Fields::new(pair) {
+            let field = field?;
+            match field.number {
+                1 => self.line(field.text()?),
+                2 => self.any(field.bytes()?, depth)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Names repeat within a journey, and once is enough to be found: a line that is there already
+    /// is not added again when it is the last one.
+    fn line(&mut self, text: &str) {
+        let room = self.bytes_max.saturating_sub(self.out.len());
+        if text.is_empty() || room == 0 || self.out.lines().next_back() == Some(text) {
+            return;
+        }
+        let mut end = text.len().min(room);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.out.push_str(text.get(..end).unwrap_or_default());
+        self.out.push('\n');
+    }
+}
+
+fn tells_of_error(key: &str) -> bool {
+    key.starts_with("exception.") || key.starts_with("error")
+}
+
+fn tells_of_proxy(key: &str) -> bool {
+    const KEYS: [&str; 9] = [
+        "path",
+        "authority",
+        "route_name",
+        "upstream_cluster",
+        "response_flags",
+        "response_code_details",
+        "connection_termination_details",
+        "upstream_transport_failure_reason",
+        "downstream_transport_failure_reason",
+    ];
+    KEYS.contains(&key) || tells_of_error(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+    use opentelemetry_proto::tonic::logs::v1::LogRecord;
+    use opentelemetry_proto::tonic::trace::v1::span::Event;
+    use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+    use prost::Message;
+
+    use super::*;
+
+    fn text(text: &str) -> AnyValue {
+        AnyValue { value: Some(Value::StringValue(text.to_owned())) }
+    }
+
+    fn pair(key: &str, value: &str) -> KeyValue {
+        KeyValue { key: key.to_owned(), value: Some(text(value)), ..KeyValue::default() }
+    }
+
+    fn words(kind: Kind, message: &[u8], bytes_max: usize) -> String {
+        let mut out = String::new();
+        append(kind, message, bytes_max, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_span_is_found_by_its_name_events_status_and_errors() {
+        let event = Event {
+            name: "exception".to_owned(),
+            attributes: vec![pair("exception.message", "card processor timeout")],
+            ..Event::default()
+        };
+        let span = Span {
+            name: "POST /pay".to_owned(),
+            attributes: vec![pair("error.type", "timeout"), pair("user", "ann")],
+            events: vec![event],
+            status: Some(Status { message: "gave up".to_owned(), code: 2 }),
+            ..Span::default()
+        };
+        let found = words(Kind::Server, &span.encode_to_vec(), 1000);
+        assert_eq!(found, "POST /pay\ntimeout\nexception\ncard processor timeout\ngave up\n");
+    }
+
+    #[test]
+    fn a_long_body_is_cut_at_a_character() {
+        let record = LogRecord { body: Some(text("ääää")), ..LogRecord::default() };
+        assert_eq!(words(Kind::Log, &record.encode_to_vec(), 5), "ää\n");
+    }
+}
