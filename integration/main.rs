@@ -1,1 +1,3 @@
 //! Tests that start the real gateway.
+
+mod tidy;

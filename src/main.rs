@@ -1,3 +1,241 @@
 //! The `hopline` program.
 
-fn main() {}
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use hopline::settings::{self, Bound, Format, Settings, Sources, Telemetry};
+use mimalloc::MiMalloc;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const EXAMPLES: &str = "\
+Examples:
+  hopline run                                      with the defaults, on this machine only
+  hopline run --config gateway.yaml --set log.keep=12h
+  hopline check --config gateway.yaml              is it right, and what is in effect?
+  hopline demo                                     send a small shop's evidence to it
+  hopline search 'status:error service:checkout'   which requests failed there?";
+
+const SETTINGS: &str = "\
+Settings are read from the files in order, then from the environment (HOPLINE__LOG__KEEP is
+log.keep), then from --set. `hopline check` prints every key, its value and where it came from.";
+
+/// Joins all that was seen of one request, and says where and why it failed.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway until it is told to stop.
+    #[command(after_help = SETTINGS)]
+    Run(Given),
+    /// Check the settings: print every key in effect and where it came from, then what may be held
+    /// in memory. Exit with 1 when they are refused.
+    #[command(after_help = SETTINGS)]
+    Check(Given),
+    /// Search the journeys of a running gateway.
+    #[command(after_help = "\
+Examples:
+  hopline search 'status:error service:checkout'
+  hopline search '\"card declined\"' --limit 5 --json")]
+    Search(Search),
+    /// Play a small shop of six services, some of whose requests fail, into a gateway.
+    #[command(after_help = "\
+Examples:
+  hopline demo
+  hopline demo --rate 200 --seconds 30 --flows http://127.0.0.1:4318")]
+    Demo(Demo),
+}
+
+#[derive(Args, Debug)]
+struct Given {
+    /// A file of settings in YAML; may be given again, a later one goes over an earlier one.
+    #[arg(long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// One setting, over all files and the environment; may be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+struct Search {
+    /// What to look for. Empty finds the newest.
+    query: String,
+    /// The gateway to ask.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8317")]
+    api: String,
+    /// At most so many journeys.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Demo {
+    /// Where to send it: any door for OTLP over gRPC.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4317")]
+    endpoint: String,
+    /// Requests per second.
+    #[arg(long, value_name = "N", default_value_t = 5.0)]
+    rate: f64,
+    /// Stop after so many seconds, not only when told to.
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// The same seed plays the same requests.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Where to send network flows as well: a door for HTTP.
+    #[arg(long, value_name = "URL")]
+    flows: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn execute(self) -> Outcome {
+        match self {
+            Self::Run(given) => run(&given.into_sources()),
+            Self::Check(given) => check(&given.into_sources(), &mut io::stdout().lock()),
+            Self::Search(search) => ask(&search),
+            Self::Demo(demo) => play(&demo),
+        }
+    }
+}
+
+impl Given {
+    fn into_sources(self) -> Sources {
+        Sources::of_process(self.files, self.sets)
+    }
+}
+
+fn run(sources: &Sources) -> Outcome {
+    let settings = settings::load(sources)?;
+    begin_log(settings.telemetry)?;
+    start(&settings)
+}
+
+fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
+    let settings = settings::load(sources)?;
+    for line in settings::explain(sources)? {
+        writeln!(out, "{} = {}  # {}", line.key, line.value, line.origin)?;
+    }
+    let bounds = settings.memory();
+    writeln!(out, "\nMemory when every bound is reached:")?;
+    for bound in &bounds {
+        writeln!(out, "  {bound}")?;
+    }
+    let sum =
+        Bound { name: "together".to_owned(), bytes: bounds.iter().map(|bound| bound.bytes).sum() };
+    let most = Bound { name: "memory_max".to_owned(), bytes: settings.memory_max };
+    writeln!(out, "  {sum}, {most}")?;
+    Ok(())
+}
+
+/// Hopline's own log goes to standard error; its dependencies speak up only when something is wrong.
+fn begin_log(telemetry: Telemetry) -> Outcome {
+    let others = telemetry.level.min(tracing::Level::WARN);
+    let targets = Targets::new().with_default(others).with_target("hopline", telemetry.level);
+    let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let layer = match telemetry.format {
+        Format::Human => layer.boxed(),
+        Format::Json => layer.json().boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(targets)).try_init()?;
+    Ok(())
+}
+
+fn start(_: &Settings) -> Outcome {
+    Err("this build has no gateway".into())
+}
+
+fn ask(search: &Search) -> Outcome {
+    let Search { query, api, limit, json } = search;
+    Err(format!("this build cannot ask {api} for {limit} of {query:?} (as JSON: {json})").into())
+}
+
+fn play(demo: &Demo) -> Outcome {
+    let Demo { endpoint, rate, seconds, seed, flows } = demo;
+    let options = format!("{rate} a second, {seconds:?} seconds, seed {seed}, flows to {flows:?}");
+    Err(format!("this build cannot play to {endpoint} ({options})").into())
+}
+
+/// The error and what caused it, on one line.
+#[expect(clippy::print_stderr, reason = "the one place that speaks to whoever started the program")]
+fn report(error: &dyn Error) {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    eprintln!("error: {chain}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_taken_in_the_order_given() {
+        let line =
+            ["hopline", "run", "--config", "a", "--set", "b=1", "--config", "c", "--set", "b=2"];
+
+        let Command::Run(given) = Cli::parse_from(line).command else { panic!("run was given") };
+
+        assert_eq!(given.files, [PathBuf::from("a"), PathBuf::from("c")]);
+        assert_eq!(given.sets, ["b=1", "b=2"]);
+    }
+
+    #[test]
+    fn a_check_prints_each_key_with_its_origin_and_then_the_memory() {
+        let sources = Sources { sets: vec!["log.keep=2h".to_owned()], ..Sources::default() };
+        let mut out = Vec::new();
+
+        check(&sources, &mut out).unwrap();
+
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with("data_dir = ./data  # default\n"), "{out}");
+        assert!(out.contains("\nlog.keep = 2h  # --set\n"), "{out}");
+        assert!(out.ends_with("\n  together 650.6MiB, memory_max 2GiB\n"), "{out}");
+    }
+
+    #[test]
+    fn a_check_of_refused_settings_fails() {
+        let sources = Sources { sets: vec!["log.keep=2".to_owned()], ..Sources::default() };
+
+        let error = check(&sources, &mut Vec::new()).unwrap_err();
+
+        assert_eq!(error.to_string(), "log.keep must be 1s to 30d, not 2 (--set)");
+    }
+}

@@ -1,0 +1,34 @@
+# The few things that one does with Hopline. `make help` lists them.
+
+HOPLINE := target/release/hopline
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test bench check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build target/release/hopline
+	cargo build --release --locked
+
+run: build ## Run the gateway with the defaults, on this machine only
+	$(HOPLINE) run
+
+demo: build ## Run the gateway and play a small shop into it, until ^C
+	@$(HOPLINE) run --set data_dir=.local/demo & gateway=$$!; \
+	trap 'kill $$gateway 2>/dev/null; wait $$gateway' EXIT; trap 'exit 0' INT TERM; \
+	$(HOPLINE) demo
+
+test: ## Run all tests, after installing what they call from outside
+	if [ -x integration/setup.sh ]; then integration/setup.sh; fi
+	cargo test --locked
+
+bench: ## Run all benchmarks
+	cargo bench --locked
+
+check: ## Run every gate that a change must pass
+	.ci/run
+
+clean: ## Delete what was built and what tests installed
+	cargo clean
+	rm -rf .local

@@ -1,0 +1,165 @@
+//! Raw settings to checked ones: each key is named once, with its type and range.
+
+use super::checked::{
+    Ack, Action, Compression, Destination, Detectors, Format, Header, Index, Join, Limit, Log,
+    Measure, Receive, Redact, Serve, Settings, Shutdown, Telemetry,
+};
+use super::error::Error;
+use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
+use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
+
+/// Each value for itself; whether they go together is another matter.
+pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
+    Ok(Settings {
+        data_dir: raw.path("data_dir")?,
+        memory_max: raw.bytes("memory_max", 16 * MIB..=16 * TIB)?,
+        receive: receive(raw)?,
+        redact: redact(raw)?,
+        limit: Limit {
+            symbols_max: raw.count("limit.symbols_max", 1..=100_000_000)?,
+            series_max: raw.count("limit.series_max", 1..=1_000_000)?,
+        },
+        log: log(raw)?,
+        join: join(raw)?,
+        measure: Measure {
+            window: raw.duration("measure.window", SECOND..=HOUR)?,
+            windows: raw.count("measure.windows", 1..=60)?,
+            idle: raw.duration("measure.idle", SECOND..=DAY)?,
+        },
+        index: index(raw)?,
+        export: export(raw)?,
+        serve: Serve {
+            listen: raw.address("serve.listen")?,
+            allow_remote: raw.flag("serve.allow_remote")?,
+        },
+        telemetry: telemetry(raw)?,
+        shutdown: Shutdown { deadline: raw.duration("shutdown.deadline", 10 * MS..=HOUR)? },
+    })
+}
+
+fn receive(raw: &Raw) -> Result<Receive, Error> {
+    Ok(Receive {
+        grpc: raw.door("receive.otlp.grpc.listen")?,
+        http: raw.door("receive.otlp.http.listen")?,
+        allow_remote: raw.flag("receive.allow_remote")?,
+        request_bytes_max: raw.bytes("receive.request_bytes_max", KIB..=GIB)?,
+        encoded_bytes_max: raw.bytes("receive.encoded_bytes_max", KIB..=GIB)?,
+        inflight_bytes_max: raw.bytes("receive.inflight_bytes_max", KIB..=64 * GIB)?,
+        connections_max: raw.count("receive.connections_max", 1..=65_536)?,
+        streams_max: raw.count("receive.streams_max", 1..=65_536)?,
+        header_timeout: raw.duration("receive.header_timeout", 10 * MS..=5 * MINUTE)?,
+        follow: raw.texts("receive.flows.follow")?,
+    })
+}
+
+fn redact(raw: &Raw) -> Result<Redact, Error> {
+    let actions = [("mask", Action::Mask), ("pseudonym", Action::Pseudonym)];
+    Ok(Redact {
+        enabled: raw.flag("redact.enabled")?,
+        action: raw.choice("redact.action", &actions)?,
+        mask: raw.mask("redact.mask")?,
+        key: raw.secret("redact.key")?,
+        keys: raw.texts("redact.keys")?,
+        keep_keys: raw.texts("redact.keep_keys")?,
+        urls: raw.texts("redact.urls")?,
+        detectors: Detectors {
+            bearer: raw.flag("redact.detectors.bearer")?,
+            jwt: raw.flag("redact.detectors.jwt")?,
+            card: raw.flag("redact.detectors.card")?,
+            email: raw.flag("redact.detectors.email")?,
+            assignment: raw.flag("redact.detectors.assignment")?,
+        },
+    })
+}
+
+fn log(raw: &Raw) -> Result<Log, Error> {
+    Ok(Log {
+        ack: raw.choice("log.ack", &[("wal", Ack::Wal), ("memory", Ack::Memory)])?,
+        segment_bytes: raw.bytes("log.segment_bytes", 4 * KIB..=4 * GIB)?,
+        bytes_max: raw.bytes("log.bytes_max", 16 * KIB..=64 * TIB)?,
+        keep: raw.duration("log.keep", SECOND..=30 * DAY)?,
+        tail_bytes: raw.bytes("log.tail_bytes", 0..=16 * GIB)?,
+        queue_bytes_max: raw.bytes("log.queue_bytes_max", 4 * KIB..=16 * GIB)?,
+    })
+}
+
+fn join(raw: &Raw) -> Result<Join, Error> {
+    const MANY: u64 = 1_000_000_000;
+    Ok(Join {
+        shards: raw.count("join.shards", 1..=256)?,
+        quiet: raw.duration("join.quiet", 10 * MS..=10 * MINUTE)?,
+        rootless: raw.duration("join.rootless", 10 * MS..=HOUR)?,
+        longest: raw.duration("join.longest", 10 * MS..=HOUR)?,
+        weak_wait: raw.duration("join.weak_wait", MS..=10 * MINUTE)?,
+        evidence_max: raw.count("join.evidence_max", 1..=MANY)?,
+        journeys_max: raw.count("join.journeys_max", 1..=MANY / 10)?,
+        journey_evidence_max: raw.count("join.journey_evidence_max", 1..=MANY / 100)?,
+        bindings_max: raw.count("join.bindings_max", 1..=MANY)?,
+        remember: raw.duration("join.remember", 0..=DAY)?,
+        remembered_evidence_max: raw.count("join.remembered_evidence_max", 0..=MANY)?,
+        socket_slack: raw.duration("join.socket_slack", 0..=MINUTE)?,
+    })
+}
+
+fn index(raw: &Raw) -> Result<Index, Error> {
+    Ok(Index {
+        enabled: raw.flag("index.enabled")?,
+        bucket: raw.duration("index.bucket", MINUTE..=DAY)?,
+        keep: raw.duration("index.keep", MINUTE..=3650 * DAY)?,
+        bytes_max: raw.bytes("index.bytes_max", MIB..=64 * TIB)?,
+        // Tantivy takes no less than 15 MB and no more than 4 GiB for a writer.
+        memory: raw.bytes("index.memory", 15 * MIB..=3 * GIB)?,
+        commit: raw.duration("index.commit", 10 * MS..=MINUTE)?,
+        text_bytes_max: raw.bytes("index.text_bytes_max", 64..=MIB)?,
+    })
+}
+
+fn export(raw: &Raw) -> Result<Vec<Destination>, Error> {
+    // The defaults are checked even when nothing uses them.
+    destination(raw, None)?;
+    raw.destinations().map(|name| destination(raw, Some(name))).collect()
+}
+
+/// One destination, or what the defaults make of one.
+fn destination(raw: &Raw, name: Option<&str>) -> Result<Destination, Error> {
+    let own = |key: &str| name.map(|name| format!("{DESTINATIONS}.{name}.{key}"));
+    let key = |key: &str| {
+        let own = own(key).filter(|own| raw.get(own).is_some());
+        own.unwrap_or_else(|| format!("{DESTINATION_DEFAULTS}.{key}"))
+    };
+    let compressions =
+        [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)];
+    let endpoint = own("endpoint").map(|key| raw.endpoint(&key)).transpose()?;
+    Ok(Destination {
+        name: name.unwrap_or_default().to_owned(),
+        endpoint: endpoint.unwrap_or_default(),
+        compression: raw.choice(&key("compression"), &compressions)?,
+        timeout: raw.duration(&key("timeout"), 10 * MS..=5 * MINUTE)?,
+        concurrency: raw.count(&key("concurrency"), 1..=256)?,
+        batch_bytes_max: raw.bytes(&key("batch_bytes_max"), KIB..=GIB)?,
+        batch_wait: raw.duration(&key("batch_wait"), 0..=MINUTE)?,
+        headers: own(HEADERS).map_or(Ok(Vec::new()), |group| headers(raw, &group))?,
+    })
+}
+
+/// The headers below `group`.
+fn headers(raw: &Raw, group: &str) -> Result<Vec<Header>, Error> {
+    let below = |key: &str| key.strip_prefix(group)?.strip_prefix('.').map(str::to_ascii_lowercase);
+    let named = raw.entries().filter_map(|(key, _)| Some((key, below(key)?)));
+    named.map(|(key, name)| Ok(Header { value: raw.header(key, &name)?, name })).collect()
+}
+
+fn telemetry(raw: &Raw) -> Result<Telemetry, Error> {
+    let levels = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
+    ];
+    let formats = [("human", Format::Human), ("json", Format::Json)];
+    Ok(Telemetry {
+        level: raw.choice("telemetry.log.level", &levels)?,
+        format: raw.choice("telemetry.log.format", &formats)?,
+    })
+}

@@ -1,0 +1,82 @@
+//! What the bounds may hold together in memory.
+
+use std::fmt;
+
+use super::checked::Settings;
+use super::unit::show_bytes;
+
+const EVIDENCE_BYTES: u64 = 96;
+const JOURNEY_BYTES: u64 = 256;
+const BINDING_BYTES: u64 = 96;
+const SYMBOL_BYTES: u64 = 64;
+
+/// A histogram of two digits from 1 µs to 60 s has 20 × 128 counts of 4 bytes; a series has one
+/// for the total and for each of network, server, self and proxy.
+const SERIES_WINDOW_BYTES: u64 = 5 * 20 * 128 * 4;
+
+/// What one bound may hold in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The keys that set it.
+    pub name: String,
+    /// What it may hold.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, show_bytes(self.bytes))
+    }
+}
+
+impl Settings {
+    /// What each bound may hold in memory when it is reached.
+    #[must_use]
+    pub fn memory(&self) -> Vec<Bound> {
+        let (receive, log, join) = (&self.receive, &self.log, &self.join);
+        let windows = wide(self.measure.windows).saturating_add(1);
+        let series = windows.saturating_mul(SERIES_WINDOW_BYTES);
+        let index = if self.index.enabled { wide(self.index.memory) } else { 0 };
+        let mut bounds = vec![
+            bound("receive.inflight_bytes_max", wide(receive.inflight_bytes_max), 1),
+            bound("limit.symbols_max", wide(self.limit.symbols_max), SYMBOL_BYTES),
+            bound("limit.series_max, measure.windows", wide(self.limit.series_max), series),
+            bound("log.tail_bytes", wide(log.tail_bytes), 1),
+            bound("log.queue_bytes_max", wide(log.queue_bytes_max), 1),
+            bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
+            bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
+            bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
+            bound("join.remembered_evidence_max", join.remembered_evidence_max, EVIDENCE_BYTES),
+            // While one part is written, the next fills.
+            bound("index.memory", index, 2),
+        ];
+        bounds.extend(self.export.iter().map(|destination| {
+            let name = format!("export.otlp.{}", destination.name);
+            // A request is held as it is and compressed.
+            let batch = wide(destination.batch_bytes_max).saturating_mul(2);
+            bound(&name, wide(destination.concurrency), batch)
+        }));
+        bounds
+    }
+}
+
+/// All bounds together.
+pub(super) fn sum(bounds: &[Bound]) -> u64 {
+    bounds.iter().fold(0, |sum, bound| sum.saturating_add(bound.bytes))
+}
+
+/// One line for each bound, and the sum.
+pub(super) fn list(bounds: &[Bound], memory_max: u64) -> String {
+    let lines: Vec<_> = bounds.iter().map(|bound| format!("\n  {bound}")).collect();
+    let (sum, most) = (show_bytes(sum(bounds)), show_bytes(memory_max));
+    format!("{}\n  together {sum}, memory_max {most}", lines.concat())
+}
+
+fn bound(name: &str, count: u64, each_bytes: u64) -> Bound {
+    Bound { name: name.to_owned(), bytes: count.saturating_mul(each_bytes) }
+}
+
+/// A `usize` has at most 64 bits on every machine that Rust knows.
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
