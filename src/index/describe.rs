@@ -1,0 +1,113 @@
+//! A closed journey becomes a document.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::summary::Summary;
+use super::{Document, text};
+use crate::evidence::{Kind, Outcome, Place, Symbol, Symbols};
+use crate::join::{Hop, Journey};
+use crate::log::{Batch, Log};
+use crate::wire;
+
+/// Makes documents. One per thread: it keeps the batch that it read last, since the evidence of a
+/// journey often came together.
+#[derive(Debug)]
+pub struct Describer {
+    symbols: Arc<Symbols>,
+    log: Log,
+    text_bytes_max: usize,
+    last: Option<Batch>,
+}
+
+impl Describer {
+    /// Reads words from `log`, at most `text_bytes_max` for one journey.
+    #[must_use]
+    pub fn new(symbols: Arc<Symbols>, log: Log, text_bytes_max: usize) -> Self {
+        Self { symbols, log, text_bytes_max, last: None }
+    }
+
+    /// The document of a journey and its hops.
+    pub fn document(&mut self, journey: &Journey, hops: &[Hop]) -> Document {
+        let summary = Summary::new(journey, hops, &self.symbols);
+        let mut document = Document::new(journey.id);
+        document.requests = journey.requests.iter().map(|key| key.0.get()).collect();
+        document.start = summary.start();
+        document.duration_ns = summary.duration_ns;
+        document.failed = summary.failed;
+        document.outcome = outcome_name(&summary.outcome);
+        document.evidence = u32::try_from(journey.evidence.len()).unwrap_or(u32::MAX);
+        self.name(&mut document, journey, hops);
+        document.text = self.words(journey);
+        // A map with text keys and a struct of plain fields always serializes.
+        document.stored = serde_json::to_vec(&summary).unwrap_or_default();
+        document
+    }
+
+    /// The names that it can be found by, each once.
+    fn name(&self, document: &mut Document, journey: &Journey, hops: &[Hop]) {
+        let facts = || journey.evidence.iter().map(|(facts, _)| facts);
+        let origins: BTreeSet<_> = facts().map(|it| it.origin).collect();
+        let origins: Vec<_> = origins.into_iter().map(|id| self.symbols.origin(id)).collect();
+        document.services = self.texts(origins.iter().map(|it| it.service));
+        document.namespaces = self.texts(origins.iter().map(|it| it.namespace));
+        document.workloads = self.texts(origins.iter().map(|it| it.workload));
+        document.pods = self.texts(origins.iter().map(|it| it.pod));
+        document.nodes = self.texts(origins.iter().map(|it| it.node));
+        document.zones = self.texts(origins.iter().map(|it| it.zone));
+        document.clusters = self.texts(origins.iter().map(|it| it.cluster));
+        document.versions = self.texts(origins.iter().map(|it| it.version));
+        document.routes = self.texts(facts().map(|it| it.route));
+        document.details = self.texts(facts().map(|it| it.detail));
+        let callees = hops.iter().map(|hop| hop.callee);
+        document.peers = self.texts(facts().map(|it| it.peer).chain(callees));
+        document.methods = names(facts().map(|it| it.method.name()));
+        document.kinds = names(facts().map(|it| it.kind.name()));
+        let statuses: BTreeSet<_> = facts().map(|it| it.status).filter(|it| *it > 0).collect();
+        document.statuses = statuses.into_iter().collect();
+    }
+
+    fn texts(&self, symbols: impl Iterator<Item = Symbol>) -> Vec<Arc<str>> {
+        let symbols: BTreeSet<_> = symbols.filter(|symbol| !symbol.is_none()).collect();
+        symbols.into_iter().map(|symbol| self.symbols.text(symbol)).collect()
+    }
+
+    fn words(&mut self, journey: &Journey) -> String {
+        let mut words = String::new();
+        for (facts, place) in &journey.evidence {
+            if words.len() >= self.text_bytes_max {
+                break;
+            }
+            self.append(facts.kind, *place, &mut words);
+        }
+        words
+    }
+
+    /// Damaged or trimmed evidence has no words; the log has counted it already.
+    fn append(&mut self, kind: Kind, place: Place, words: &mut String) {
+        if self.last.as_ref().is_none_or(|batch| batch.position != place.batch) {
+            self.last = self.log.read(place.batch).ok();
+        }
+        let Some(batch) = &self.last else { return };
+        if let Ok(message) = wire::item(&batch.bytes, place.offset) {
+            // The walk that admitted the request checked every field of it.
+            let _checked = text::append(kind, message, self.text_bytes_max, words);
+        }
+    }
+}
+
+fn names(names: impl Iterator<Item = &'static str>) -> Vec<Arc<str>> {
+    let names: BTreeSet<_> = names.filter(|name| !name.is_empty()).collect();
+    names.into_iter().map(Arc::from).collect()
+}
+
+fn outcome_name(name: &str) -> &'static str {
+    const ALL: [Outcome; 5] = [
+        Outcome::Unknown,
+        Outcome::Success,
+        Outcome::ClientError,
+        Outcome::ServerError,
+        Outcome::Dropped,
+    ];
+    ALL.into_iter().map(Outcome::name).find(|known| *known == name).unwrap_or("")
+}

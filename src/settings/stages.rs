@@ -1,0 +1,143 @@
+//! Checked settings in the form that each stage takes.
+
+use std::time::Duration;
+
+use super::Settings;
+use super::checked::{Ack, Action, Compression, Destination};
+use crate::{export, index, join, log, measure, receive, redact};
+
+impl Settings {
+    /// For the doors.
+    #[must_use]
+    pub fn for_doors(&self) -> receive::Settings {
+        receive::Settings {
+            request_bytes_max: self.receive.request_bytes_max,
+            encoded_bytes_max: self.receive.encoded_bytes_max,
+            inflight_bytes_max: self.receive.inflight_bytes_max,
+            connections_max: self.receive.connections_max,
+            streams_max: self.receive.streams_max,
+            header_timeout: self.receive.header_timeout,
+            ..receive::Settings::default()
+        }
+    }
+
+    /// For the redaction; `key` is the key of the pseudonyms.
+    #[must_use]
+    pub fn for_redact(&self, key: [u8; 32]) -> redact::Settings {
+        let detectors = self.redact.detectors;
+        redact::Settings {
+            enabled: self.redact.enabled,
+            action: match self.redact.action {
+                Action::Mask => redact::Action::Mask(self.redact.mask.clone()),
+                Action::Pseudonym => redact::Action::Pseudonym(key),
+            },
+            keys: self.redact.keys.clone(),
+            keep_keys: self.redact.keep_keys.clone(),
+            urls: self.redact.urls.clone(),
+            detectors: redact::Detectors {
+                bearer: detectors.bearer,
+                jwt: detectors.jwt,
+                card: detectors.card,
+                email: detectors.email,
+                assignment: detectors.assignment,
+            },
+        }
+    }
+
+    /// For the log.
+    #[must_use]
+    pub fn for_log(&self) -> log::Settings {
+        log::Settings {
+            dir: self.data_dir.join("log"),
+            segment_bytes: self.log.segment_bytes,
+            bytes_max: self.log.bytes_max,
+            keep: self.log.keep,
+            ack: match self.log.ack {
+                Ack::Wal => log::Ack::Wal,
+                Ack::Memory => log::Ack::Memory,
+            },
+            tail_bytes: self.log.tail_bytes,
+            queue_bytes_max: self.log.queue_bytes_max,
+        }
+    }
+
+    /// For one shard of the join: its share of what all shards may hold.
+    #[must_use]
+    pub fn for_shard(&self) -> join::Settings {
+        let shards = self.join.shards.max(1);
+        let share = |all: usize| all.div_ceil(shards);
+        let remembered = usize::try_from(self.join.remembered_evidence_max).unwrap_or(usize::MAX);
+        let bindings = usize::try_from(self.join.bindings_max).unwrap_or(usize::MAX);
+        join::Settings {
+            quiet: self.join.quiet,
+            rootless: self.join.rootless,
+            longest: self.join.longest,
+            weak_wait: self.join.weak_wait,
+            evidence_max: share(self.join.evidence_max),
+            journeys_max: share(self.join.journeys_max),
+            journey_evidence_max: self.join.journey_evidence_max,
+            journey_keys_max: 64,
+            waiting_max: share(self.join.evidence_max / 4),
+            bindings_max: share(bindings),
+            key_bindings_max: 64,
+            remembered_evidence_max: share(remembered) as u64,
+            remember: self.join.remember,
+            socket_slack: self.join.socket_slack,
+        }
+    }
+
+    /// For the measures.
+    #[must_use]
+    pub fn for_measure(&self) -> measure::Settings {
+        measure::Settings {
+            series_max: self.limit.series_max,
+            window: self.measure.window,
+            windows: self.measure.windows,
+            idle: self.measure.idle,
+        }
+    }
+
+    /// For the index.
+    #[must_use]
+    pub fn for_index(&self) -> index::Settings {
+        index::Settings {
+            dir: self.data_dir.join("index"),
+            bucket: self.index.bucket,
+            keep: self.index.keep,
+            bytes_max: self.index.bytes_max,
+            memory: self.index.memory,
+            text_bytes_max: self.index.text_bytes_max,
+        }
+    }
+
+    /// How long the gateway may take to stop.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.shutdown.deadline
+    }
+}
+
+impl Destination {
+    /// For the exporter.
+    #[must_use]
+    pub fn for_export(&self) -> export::Destination {
+        export::Destination {
+            name: self.name.clone(),
+            endpoint: self.endpoint.clone(),
+            compression: match self.compression {
+                Compression::None => export::Compression::None,
+                Compression::Gzip => export::Compression::Gzip,
+                Compression::Zstd => export::Compression::Zstd,
+            },
+            timeout: self.timeout,
+            concurrency: self.concurrency,
+            batch_bytes_max: self.batch_bytes_max,
+            batch_wait: self.batch_wait,
+            headers: self
+                .headers
+                .iter()
+                .map(|header| (header.name.clone(), header.value.expose().to_owned()))
+                .collect(),
+        }
+    }
+}
