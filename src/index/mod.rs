@@ -11,6 +11,7 @@ mod bucket;
 mod changes;
 mod describe;
 mod document;
+mod keeper;
 mod lookup;
 mod lower;
 mod plugin;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 pub use describe::Describer;
 pub use document::Document;
+pub use keeper::{Current, Keeper};
 pub use schema::{Kind, TEXT_CUT, kind};
 pub use searcher::{Cursor, Hit, Page, Searcher, Status};
 pub use summary::{Entry, HopLine, OriginLine, PlaceLine, Summary};

@@ -1,1 +1,174 @@
-//! Serve.
+//! Serve: the door for people and their tools.
+//!
+//! In: HTTP requests. Out: journeys found by words, fields and ids; hops; the state of the
+//! gateway; metrics. Holds nothing but what it was given to ask. Searches run off the async
+//! threads, at most [`SEARCHES_MAX`] at a time; more wait.
+
+pub mod client;
+mod hops;
+mod journeys;
+mod metrics;
+mod openapi;
+mod problem;
+mod search;
+mod status;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::evidence::{JourneyId, Nanos, RequestKey, Symbols};
+use crate::export::Health;
+use crate::join::{Held, Journey};
+use crate::ledger::Ledger;
+use crate::log::Log;
+use crate::receive::Counters;
+use crate::{index, measure};
+
+/// How many searches run at a time.
+pub const SEARCHES_MAX: usize = 4;
+
+/// Asks the join for journeys that are open, or closed lately.
+pub type Ask = Arc<dyn Fn(Wanted) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send + Sync>;
+
+/// Which journey is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// By its name.
+    Journey(JourneyId),
+    /// By a request id that was seen in it.
+    Request(RequestKey),
+    /// None: only what the join holds.
+    Nothing,
+}
+
+/// What the join answers.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The journey, if it is there.
+    pub journey: Option<Journey>,
+    /// What all shards hold together.
+    pub held: Held,
+}
+
+/// Everything that the answers are made from.
+pub struct Sources {
+    /// The evidence.
+    pub log: Log,
+    /// The counts.
+    pub ledger: Arc<Ledger>,
+    /// The names.
+    pub symbols: Arc<Symbols>,
+    /// The histograms.
+    pub hops: Arc<Mutex<measure::Hops>>,
+    /// The journeys; `None` when they are not indexed.
+    pub index: Option<index::Current>,
+    /// The open journeys.
+    pub ask: Ask,
+    /// The doors.
+    pub doors: Arc<Counters>,
+    /// The destinations.
+    pub exports: Vec<Arc<Health>>,
+    /// Bounds on memory, by name.
+    pub bounds: Vec<(String, u64)>,
+    /// What redaction hid.
+    pub redacted: Arc<Redacted>,
+    /// Whether the gateway takes requests.
+    pub ready: AtomicBool,
+}
+
+/// What redaction hid since the start.
+#[derive(Debug, Default)]
+pub struct Redacted {
+    /// Values that went because of their key.
+    pub by_key: std::sync::atomic::AtomicU64,
+    /// URLs that lost the values of their parameters.
+    pub by_url: std::sync::atomic::AtomicU64,
+    /// Strings that lost what a detector found.
+    pub by_form: std::sync::atomic::AtomicU64,
+}
+
+/// What every handler shares.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) searches: Arc<Semaphore>,
+}
+
+/// The API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The listener failed for good.
+    #[error("cannot serve the API")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Answers until `stop`.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    sources: Arc<Sources>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let shared = Shared { sources, searches: Arc::new(Semaphore::new(SEARCHES_MAX)) };
+    let served = axum::serve(listener, router(shared));
+    served.with_graceful_shutdown(stop.cancelled_owned()).await.map_err(Error::Serve)
+}
+
+fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/", get(home))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/search", get(search::search))
+        .route("/api/v1/journeys/{id}", get(journeys::journey))
+        .route("/api/v1/hops", get(hops::hops))
+        .route("/api/v1/status", get(status::status))
+        .route("/api/v1/openapi.json", get(openapi::openapi))
+        .fallback(problem::unknown_path)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .with_state(shared)
+}
+
+/// Asks the histograms. A thread that died while it held them left them whole enough to read.
+fn with_hops<T>(hops: &Mutex<measure::Hops>, ask: impl FnOnce(&measure::Hops) -> T) -> T {
+    ask(&hops.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// For someone who opens the address in a browser.
+async fn home() -> impl IntoResponse {
+    "hopline\n\n\
+     /api/v1/search?q=word&limit=50   journeys, newest first\n\
+     /api/v1/journeys/{id}            one journey, by trace id or request id\n\
+     /api/v1/hops                     latency and outcome of every hop\n\
+     /api/v1/status                   ledger, cursors, bounds\n\
+     /api/v1/openapi.json             the API in full\n\
+     /metrics /healthz /readyz\n"
+}
+
+async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
+    if shared.sources.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the API's edge: `15m` is relative to now")]
+pub(crate) fn now() -> Nanos {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Nanos(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+}

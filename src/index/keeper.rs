@@ -1,0 +1,180 @@
+//! Keeps the index written, also across its own failures.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{Describer, Error, Searcher, Settings, Writer};
+use crate::evidence::{JourneyId, Nanos};
+use crate::join::{Hop, Journey, hops};
+
+/// Writes journeys, and remembers those that are not committed yet: when the index fails, it is
+/// opened anew and they are written again.
+pub struct Keeper {
+    settings: Settings,
+    describer: Describer,
+    symbols: Arc<crate::evidence::Symbols>,
+    writer: Option<Writer>,
+    current: Current,
+    waiting: Vec<Waiting>,
+}
+
+/// What a commit will make lasting.
+enum Waiting {
+    Journey(Arc<Journey>),
+    Retracted(JourneyId),
+}
+
+/// The searcher of the index as it is now. Clones share it.
+#[derive(Clone)]
+pub struct Current(Arc<RwLock<State>>);
+
+struct State {
+    searcher: Searcher,
+    failing: Option<String>,
+}
+
+impl Current {
+    /// Searches what was committed last. The lock ends with this method.
+    #[must_use]
+    pub fn searcher(&self) -> Searcher {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).searcher.clone()
+    }
+
+    /// Why the index cannot be written; `None` while it can.
+    #[must_use]
+    pub fn failing(&self) -> Option<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).failing.clone()
+    }
+
+    fn set(&self, searcher: Option<Searcher>, failing: Option<String>) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.failing = failing;
+        if let Some(searcher) = searcher {
+            state.searcher = searcher;
+        }
+    }
+}
+
+impl Keeper {
+    /// Opens the index, or makes it.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn open(
+        settings: Settings,
+        describer: Describer,
+        symbols: Arc<crate::evidence::Symbols>,
+        now: Nanos,
+    ) -> Result<Self, Error> {
+        let (writer, searcher) = Writer::open(settings.clone(), now)?;
+        let current = Current(Arc::new(RwLock::new(State { searcher, failing: None })));
+        let writer = Some(writer);
+        Ok(Self { settings, describer, symbols, writer, current, waiting: Vec::new() })
+    }
+
+    /// What searches it.
+    #[must_use]
+    pub fn current(&self) -> Current {
+        self.current.clone()
+    }
+
+    /// Journeys and retractions that are not committed.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Writes a journey. `replayed`: it may have been written before a crash.
+    pub fn keep(&mut self, journey: Arc<Journey>, hops: &[Hop], replayed: bool, now: Nanos) {
+        if let Some(writer) = &mut self.writer {
+            let document = self.describer.document(&journey, hops);
+            let kept = match (journey.revision, replayed) {
+                (_, true) => writer.put_replayed(&document, now),
+                (0, false) => writer.put(&document, now),
+                (_, false) => writer.replace(&document, now),
+            };
+            self.note(kept.err());
+        }
+        self.waiting.push(Waiting::Journey(journey));
+    }
+
+    /// Takes a journey out again.
+    pub fn retract(&mut self, id: JourneyId) {
+        if let Some(writer) = &mut self.writer {
+            let retracted = writer.retract(id);
+            self.note(retracted.err());
+        }
+        self.waiting.push(Waiting::Retracted(id));
+    }
+
+    /// Makes everything since the last commit searchable and lasting, and answers the journeys
+    /// among it: their evidence is settled. `None` when the index fails; it is tried again.
+    pub fn commit(&mut self, now: Nanos, payload: &str) -> Option<Vec<Arc<Journey>>> {
+        if self.writer.is_none() {
+            self.reopen(now);
+        }
+        let committed = self.writer.as_mut()?.commit(now, payload);
+        if committed.is_err() {
+            self.note(committed.err());
+            return None;
+        }
+        let journeys = self.waiting.drain(..).filter_map(|waiting| match waiting {
+            Waiting::Journey(journey) => Some(journey),
+            Waiting::Retracted(_) => None,
+        });
+        Some(journeys.collect())
+    }
+
+    /// Lets go of whole buckets by age and size; answers how many journeys went.
+    pub fn retire(&mut self, now: Nanos) -> u64 {
+        let Some(writer) = &mut self.writer else { return 0 };
+        match writer.retire(now) {
+            Ok(retired) => retired.docs,
+            Err(error) => {
+                self.note(Some(error));
+                0
+            }
+        }
+    }
+
+    /// An index that failed is given up; the next commit opens it anew.
+    fn note(&mut self, error: Option<Error>) {
+        let Some(error) = error else { return };
+        if self.writer.take().is_some() {
+            tracing::error!(error = %cause(&error), "the index failed and will be opened anew");
+        }
+        self.current.set(None, Some(cause(&error)));
+    }
+
+    fn reopen(&mut self, now: Nanos) {
+        let (mut writer, searcher) = match Writer::open(self.settings.clone(), now) {
+            Ok(opened) => opened,
+            Err(error) => return self.current.set(None, Some(cause(&error))),
+        };
+        for waiting in &self.waiting {
+            let kept = match waiting {
+                Waiting::Journey(journey) => {
+                    let hops = hops(journey, &self.symbols);
+                    writer.put_replayed(&self.describer.document(journey, &hops), now)
+                }
+                Waiting::Retracted(id) => writer.retract(*id),
+            };
+            if let Err(error) = kept {
+                return self.current.set(None, Some(cause(&error)));
+            }
+        }
+        tracing::info!(journeys = self.waiting.len(), "the index is open again");
+        self.writer = Some(writer);
+        self.current.set(Some(searcher), None);
+    }
+}
+
+/// The error and what lies behind it.
+fn cause(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,111 @@
+//! `GET /api/v1/journeys/{id}`
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::problem::Problem;
+use super::{Shared, Wanted};
+use crate::evidence::{JourneyId, Position, RequestKey, TraceId};
+use crate::index::{OriginLine, PlaceLine, Summary};
+use crate::log::{Batch, Log};
+use crate::{join, query, wire};
+
+/// One journey with its evidence.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Whole {
+    #[serde(flatten)]
+    summary: Summary,
+    /// From all signals, in order of time.
+    evidence_list: Vec<Item>,
+    /// Evidence that is in the log no more.
+    evidence_gone: usize,
+}
+
+/// One evidence.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Item {
+    /// What sort of evidence.
+    kind: &'static str,
+    /// Who saw it.
+    origin: OriginLine,
+    /// It fits other journeys too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ambiguous: bool,
+    /// It was joined by a weak key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bound: bool,
+    /// It came after the journey was closed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
+    /// What was seen.
+    #[schema(value_type = Object)]
+    message: Value,
+}
+
+/// A journey by its id: a trace id, a journey id or a request id.
+#[utoipa::path(get, path = "/api/v1/journeys/{id}",
+    params(("id" = String, Path, description = "trace id, journey id or request id")),
+    responses((status = 200, body = Whole), (status = 404, body = Problem)))]
+pub(crate) async fn journey(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Whole>, Problem> {
+    let log = shared.sources.log.clone();
+    let summary = match find(&shared, &id).await? {
+        Some(summary) => summary,
+        None => return Err(Problem::missing(format!("no journey has the id {id}"))),
+    };
+    let whole = tokio::task::spawn_blocking(move || whole(summary, &log)).await;
+    whole.map(Json).map_err(|_| Problem::unavailable("the evidence could not be read"))
+}
+
+/// First among the open journeys, which know the latest, then in the index.
+async fn find(shared: &Shared, id: &str) -> Result<Option<Summary>, Problem> {
+    let name = TraceId::from_hex(id).map(JourneyId::from).or_else(|| JourneyId::from_hex(id));
+    let request = RequestKey::new(id);
+    let wanted = [name.map(Wanted::Journey), request.map(Wanted::Request)];
+    for wanted in wanted.into_iter().flatten() {
+        if let Some(journey) = (shared.sources.ask)(wanted).await.journey {
+            let symbols = &shared.sources.symbols;
+            let hops = join::hops(&journey, symbols);
+            return Ok(Some(Summary::new(&journey, &hops, symbols)));
+        }
+    }
+    let Some(index) = &shared.sources.index else { return Ok(None) };
+    let searcher = index.searcher();
+    let _turn = shared.searches.acquire().await;
+    let looked = tokio::task::spawn_blocking(move || {
+        let by_name = name.and_then(|name| searcher.get(name));
+        by_name.or_else(|| request.and_then(|key| searcher.by_request(key.0.get()).into_iter().next()))
+    });
+    let hit = looked.await.map_err(|_| Problem::unavailable("the search was given up"))?;
+    Ok(hit.and_then(|hit| serde_json::from_slice(&hit.stored).ok()))
+}
+
+fn whole(summary: Summary, log: &Log) -> Whole {
+    let mut last: Option<Batch> = None;
+    let mut evidence_list = Vec::with_capacity(summary.places.len());
+    for place in &summary.places {
+        if last.as_ref().is_none_or(|batch| batch.position.0 != place.batch) {
+            last = log.read(Position(place.batch)).ok();
+        }
+        let item = last.as_ref().and_then(|batch| item(batch, place, &summary.origins));
+        evidence_list.extend(item);
+    }
+    let evidence_gone = summary.places.len() - evidence_list.len();
+    Whole { summary: Summary { places: Vec::new(), ..summary }, evidence_list, evidence_gone }
+}
+
+fn item(batch: &Batch, place: &PlaceLine, origins: &[OriginLine]) -> Option<Item> {
+    let message = wire::item(&batch.bytes, place.offset).ok()?;
+    Some(Item {
+        kind: place.kind().name(),
+        origin: origins.get(usize::from(place.origin)).cloned().unwrap_or_default(),
+        ambiguous: place.marks & 1 != 0,
+        bound: place.marks & 2 != 0,
+        late: place.marks & 4 != 0,
+        message: query::render(place.kind(), message).ok()?,
+    })
+}

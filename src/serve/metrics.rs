@@ -1,0 +1,230 @@
+//! `GET /metrics`: Prometheus text.
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::problem::Problem;
+use super::{Found, Shared, Sources, Wanted};
+use crate::evidence::{Signal, Source};
+use crate::ledger::Refusal;
+use crate::measure::prometheus::{Kind, Page};
+
+const TEXT: [(header::HeaderName, &str); 1] =
+    [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+
+/// Everything that Hopline counts.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, content_type = "text/plain")))]
+pub(crate) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
+    let found = (shared.sources.ask)(Wanted::Nothing).await;
+    let sources = shared.sources;
+    let made = tokio::task::spawn_blocking(move || write(&sources, &found)).await;
+    let text = made.map_err(|_| Problem::unavailable("the metrics could not be read"))?;
+    Ok((TEXT, text))
+}
+
+fn write(sources: &Sources, found: &Found) -> String {
+    let mut text = String::new();
+    let mut page = Page::new(&mut text);
+    doors(sources, &mut page);
+    ledger(sources, &mut page);
+    redacted(sources, &mut page);
+    log(sources, &mut page);
+    join(found, &mut page);
+    index(sources, &mut page);
+    exports(sources, &mut page);
+    symbols(sources, &mut page);
+    super::with_hops(&sources.hops, |hops| hops.write_prometheus(&sources.symbols, &mut text));
+    text
+}
+
+fn doors(sources: &Sources, page: &mut Page<'_>) {
+    let doors = &sources.doors;
+    let counts: [(&str, &str, fn(&crate::receive::Tally) -> u64); 4] = [
+        ("hopline_door_requests_total", "Requests that reached a door.", |it| it.requests()),
+        ("hopline_door_wire_bytes_total", "Bytes of requests on the wire.", |it| it.encoded_bytes()),
+        ("hopline_door_bytes_total", "Bytes of requests, inflated.", |it| it.decoded_bytes()),
+        ("hopline_door_rejected_total", "Items rejected within accepted requests.", |it| it.rejected()),
+    ];
+    for (name, help, count) in counts {
+        page.family(name, Kind::Counter, help);
+        for source in Source::ALL {
+            page.sample(name, &[("source", source.name())], count(doors.of(source)));
+        }
+    }
+    let name = "hopline_door_refused_total";
+    page.family(name, Kind::Counter, "Requests that were sent back, by reason.");
+    for source in Source::ALL {
+        for refusal in Refusal::ALL {
+            let labels = [("source", source.name()), ("reason", refusal.name())];
+            page.sample(name, &labels, doors.of(source).refused(refusal));
+        }
+    }
+    let name = "hopline_door_connections";
+    page.family(name, Kind::Gauge, "Open connections.");
+    page.sample(name, &[], doors.connections_open());
+}
+
+fn ledger(sources: &Sources, page: &mut Page<'_>) {
+    let ledger = &sources.ledger;
+    let name = "hopline_received_items_total";
+    page.family(name, Kind::Counter, "Spans, log records and points that reached a door.");
+    for signal in Signal::ALL {
+        page.sample(name, &[("signal", signal.name())], ledger.entrance(signal).received);
+    }
+    let name = "hopline_admitted_items_total";
+    page.family(name, Kind::Counter, "Items that are in the log.");
+    for signal in Signal::ALL {
+        page.sample(name, &[("signal", signal.name())], ledger.entrance(signal).admitted);
+    }
+    let name = "hopline_refused_items_total";
+    page.family(name, Kind::Counter, "Items that were sent back, by reason.");
+    for signal in Signal::ALL {
+        for (reason, count) in ledger.entrance(signal).refused {
+            page.sample(name, &[("signal", signal.name()), ("reason", reason.name())], count);
+        }
+    }
+    accounts(sources, page);
+}
+
+fn accounts(sources: &Sources, page: &mut Page<'_>) {
+    let mut standings = Vec::new();
+    for account in sources.ledger.accounts() {
+        for signal in Signal::ALL {
+            let admitted = sources.ledger.entrance(signal).admitted;
+            standings.push((account.clone(), signal, account.standing(signal, admitted)));
+        }
+    }
+    let counts: [(&str, Kind, &str, fn(&crate::ledger::Standing) -> f64); 5] = [
+        ("hopline_recovered_items_total", Kind::Counter, "Unread in the log at the start.", |it| float(it.recovered)),
+        ("hopline_done_items_total", Kind::Counter, "Indexed, or acknowledged by the destination.", |it| float(it.done)),
+        ("hopline_passed_items_total", Kind::Counter, "Of no use to this consumer, by design.", |it| float(it.passed)),
+        ("hopline_held_items", Kind::Gauge, "In the log, in queues, in open journeys.", |it| float(it.held)),
+        ("hopline_imbalance_items", Kind::Gauge, "Zero whenever nothing moves.", signed),
+    ];
+    for (name, kind, help, count) in counts {
+        page.family(name, kind, help);
+        for (account, signal, standing) in &standings {
+            let labels = [("consumer", account.consumer()), ("signal", signal.name())];
+            page.sample(name, &labels, count(standing));
+        }
+    }
+    let name = "hopline_lost_items_total";
+    page.family(name, Kind::Counter, "Items that went no further, by reason.");
+    for (account, signal, standing) in &standings {
+        for (reason, count) in &standing.lost {
+            let labels = [
+                ("consumer", account.consumer()),
+                ("signal", signal.name()),
+                ("reason", reason.name()),
+            ];
+            page.sample(name, &labels, *count);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+fn signed(standing: &crate::ledger::Standing) -> f64 {
+    standing.imbalance() as f64
+}
+
+fn redacted(sources: &Sources, page: &mut Page<'_>) {
+    let name = "hopline_redacted_values_total";
+    page.family(name, Kind::Counter, "Values that redaction hid or shortened.");
+    let counts = [
+        ("key", &sources.redacted.by_key),
+        ("url", &sources.redacted.by_url),
+        ("form", &sources.redacted.by_form),
+    ];
+    for (by, count) in counts {
+        page.sample(name, &[("by", by)], count.load(Ordering::Relaxed));
+    }
+}
+
+fn log(sources: &Sources, page: &mut Page<'_>) {
+    let status = sources.log.status();
+    let gauges = [
+        ("hopline_log_bytes", "Size of the log.", status.bytes),
+        ("hopline_log_bytes_max", "The most that the log may take.", status.bytes_max),
+        ("hopline_log_failing", "Whether the latest group could not be written.", u64::from(status.failing)),
+    ];
+    for (name, help, value) in gauges {
+        page.family(name, Kind::Gauge, help);
+        page.sample(name, &[], value);
+    }
+    let counters = [
+        ("hopline_log_corrupt_spans_total", "Damaged spans that were skipped.", status.corrupt.spans),
+        ("hopline_log_poisoned_total", "Segments given up because the disk failed.", status.poisoned),
+    ];
+    for (name, help, value) in counters {
+        page.family(name, Kind::Counter, help);
+        page.sample(name, &[], value);
+    }
+    let name = "hopline_log_lag_bytes";
+    page.family(name, Kind::Gauge, "How much of the log a consumer has not finished.");
+    for cursor in &status.cursors {
+        page.sample(name, &[("consumer", &cursor.name)], cursor.lag_bytes);
+    }
+}
+
+fn join(found: &Found, page: &mut Page<'_>) {
+    let gauges = [
+        ("hopline_join_open_journeys", "Open journeys.", found.held.journeys),
+        ("hopline_join_evidence", "Evidence in open journeys.", found.held.evidence),
+        ("hopline_join_waiting", "Evidence that waits for a binding.", found.held.waiting),
+        ("hopline_join_bindings", "Weak keys whose journey is known.", found.held.bindings),
+    ];
+    for (name, help, value) in gauges {
+        page.family(name, Kind::Gauge, help);
+        page.sample(name, &[], value);
+    }
+}
+
+fn index(sources: &Sources, page: &mut Page<'_>) {
+    let Some(index) = &sources.index else { return };
+    let status = index.searcher().status();
+    let gauges = [
+        ("hopline_index_documents", "Journeys in the index.", status.docs),
+        ("hopline_index_bytes", "Size of the index.", status.bytes),
+        ("hopline_index_buckets", "Time buckets of the index.", status.buckets as u64),
+        ("hopline_index_failing", "Whether the index cannot be written.", u64::from(index.failing().is_some())),
+    ];
+    for (name, help, value) in gauges {
+        page.family(name, Kind::Gauge, help);
+        page.sample(name, &[], value);
+    }
+}
+
+fn exports(sources: &Sources, page: &mut Page<'_>) {
+    let name = "hopline_export_up";
+    page.family(name, Kind::Gauge, "Whether the destination took the latest request.");
+    for health in &sources.exports {
+        page.sample(name, &[("destination", health.name())], u64::from(health.is_up()));
+    }
+    let name = "hopline_export_bytes_total";
+    page.family(name, Kind::Counter, "Bytes sent, before compression.");
+    for health in &sources.exports {
+        page.sample(name, &[("destination", health.name())], health.sent_bytes());
+    }
+    let name = "hopline_export_retries_total";
+    page.family(name, Kind::Counter, "Requests that were sent again.");
+    for health in &sources.exports {
+        page.sample(name, &[("destination", health.name())], health.retries());
+    }
+}
+
+fn symbols(sources: &Sources, page: &mut Page<'_>) {
+    let name = "hopline_symbols";
+    page.family(name, Kind::Gauge, "Names in the table of symbols.");
+    page.sample(name, &[], sources.symbols.len());
+    let name = "hopline_symbols_overflowed_total";
+    page.family(name, Kind::Counter, "Names that came after the table was full.");
+    page.sample(name, &[], sources.symbols.overflowed());
+}
