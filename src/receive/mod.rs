@@ -1,1 +1,176 @@
-//! Receive.
+//! Receive: the doors through which evidence comes in.
+//!
+//! In: OTLP over gRPC and HTTP, Hubble flow lines over HTTP and from a file. Out: [`Raw`] requests,
+//! always OTLP protobuf, to the [`Handle`] of the later stages, whose [`Reply`] goes back to the
+//! sender. Holds: at most `inflight_bytes_max` of requests on their way, for all doors together;
+//! past that a request is refused as [`Refusal::Busy`] and its sender retries.
+//!
+//! gRPC is framed here and not by tonic's server: tonic reserves memory by a length that nobody
+//! sent yet, sets no bound on the window of a zstd frame, inflates before any budget is asked, and
+//! answers an oversize message with the retryable `OUT_OF_RANGE`. Both protocols share one bounded
+//! way from the wire to bytes.
+
+mod body;
+mod budget;
+mod counters;
+mod door;
+mod flow;
+mod follow;
+mod grpc;
+mod http;
+mod inflate;
+mod intake;
+mod json;
+mod status;
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::evidence::{Nanos, Signal, Source};
+use crate::ledger::Refusal;
+
+pub use counters::{Counters, Tally};
+pub use follow::follow;
+pub use grpc::serve_grpc;
+pub use http::serve_http;
+pub use intake::Intake;
+
+/// One request, as a door hands it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// Which OTLP request the bytes are.
+    pub signal: Signal,
+    /// The door it came through.
+    pub source: Source,
+    /// The request: OTLP protobuf, inflated, not yet checked.
+    pub bytes: Bytes,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// All of it is in the log, as safe as the ack mode says.
+    Accepted,
+    /// All but some items are in the log; those are invalid and must not be sent again.
+    Partial {
+        /// How many items were rejected.
+        rejected: u64,
+        /// Why, for the developer of the sender.
+        message: String,
+    },
+    /// Nothing of it is in the log.
+    Refused {
+        /// The reason, which also says whether the sender retries.
+        refusal: Refusal,
+        /// Why, for the developer of the sender.
+        message: String,
+    },
+}
+
+/// Takes a request: redacts it and appends it to the log.
+pub type Handle =
+    Arc<dyn Fn(Raw) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync + 'static>;
+
+/// The bounds of the doors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of one request after inflation; larger ones are refused for good.
+    pub request_bytes_max: usize,
+    /// Bytes of one compressed request on the wire; larger ones are refused for good.
+    pub encoded_bytes_max: usize,
+    /// Bytes of all requests that are being read, inflated or appended.
+    ///
+    /// At least `request_bytes_max` and `encoded_bytes_max` together, or the largest request that
+    /// is allowed never fits.
+    pub inflight_bytes_max: usize,
+    /// Bytes of one flow line; a longer one is rejected.
+    pub line_bytes_max: usize,
+    /// Open connections of both protocols together; more are closed at once, and counted.
+    pub connections_max: usize,
+    /// Requests at one time on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// From the connection, or the end of a request, to the whole head of the next.
+    pub header_timeout: Duration,
+    /// From a request's head to the end of its body.
+    pub body_timeout: Duration,
+    /// After this a connection is asked to end, so that no client stays on one instance for ever.
+    pub connection_age_max: Duration,
+    /// How long requests in flight may take when a connection or the gateway ends.
+    pub drain_timeout: Duration,
+    /// How long a refused sender is asked to wait.
+    pub retry_after: Duration,
+    /// How often a followed file is looked at when nothing is new.
+    pub poll_interval: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            request_bytes_max: 64 << 20,
+            encoded_bytes_max: 16 << 20,
+            inflight_bytes_max: 128 << 20,
+            line_bytes_max: 256 << 10,
+            connections_max: 1024,
+            streams_max: 200,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            connection_age_max: Duration::from_secs(300),
+            drain_timeout: Duration::from_secs(5),
+            retry_after: Duration::from_secs(1),
+            poll_interval: Duration::from_millis(250),
+        }
+    }
+}
+
+/// A door that cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The listener has no address any more.
+    #[error("cannot use the listener")]
+    Listener {
+        /// The cause.
+        source: io::Error,
+    },
+    /// The place for checkpoints cannot be used.
+    #[error("cannot keep checkpoints in {dir}")]
+    Checkpoint {
+        /// The directory.
+        dir: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Why a request went no further than the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Denial {
+    refusal: Refusal,
+    message: String,
+}
+
+impl Denial {
+    fn new(refusal: Refusal, message: impl Into<String>) -> Self {
+        Self { refusal, message: message.into() }
+    }
+}
+
+impl From<Denial> for Reply {
+    fn from(Denial { refusal, message }: Denial) -> Self {
+        Self::Refused { refusal, message }
+    }
+}
+
+/// When a door took something: the doors are an edge.
+#[expect(clippy::disallowed_methods, reason = "the doors are the edge that reads the clock")]
+fn now() -> Nanos {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

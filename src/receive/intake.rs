@@ -1,0 +1,101 @@
+//! What all doors share: the bounds, the budget, the counts and the way on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::budget::{Budget, Hold};
+use super::{Counters, Denial, Handle, Raw, Reply, Settings};
+use crate::ledger::Refusal;
+
+/// A request takes this much of the budget before anything is known of its size.
+const FLOOR_BYTES: usize = 64 << 10;
+
+/// More than this is parsed away from the async threads: it takes about half a millisecond.
+const INLINE_BYTES: usize = 64 << 10;
+
+/// The way from the doors to the later stages. Clones share budget and counts.
+#[derive(Clone)]
+pub struct Intake {
+    handle: Handle,
+    settings: Arc<Settings>,
+    budget: Budget,
+    connections: Arc<Semaphore>,
+    counters: Arc<Counters>,
+}
+
+impl Intake {
+    /// The doors of one gateway share one intake.
+    #[must_use]
+    pub fn new(handle: Handle, settings: Settings) -> Self {
+        let connections = settings.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            handle,
+            budget: Budget::new(settings.inflight_bytes_max),
+            connections: Arc::new(Semaphore::new(connections)),
+            counters: Arc::default(),
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// What the doors did so far.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Bytes of the budget that no request holds.
+    #[must_use]
+    pub fn budget_left_bytes(&self) -> usize {
+        self.budget.left_bytes()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn connections(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.connections)
+    }
+
+    /// A part of the budget for a request whose head claims `length` bytes of at most `limit`.
+    pub(super) fn hold(&self, length: Option<u64>, limit: usize) -> Result<Hold, Denial> {
+        let claimed = length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        if claimed > limit {
+            return Err(too_large(limit));
+        }
+        self.budget.take(claimed.max(FLOOR_BYTES))
+    }
+
+    /// Hands a request over, and waits until it is safe or refused.
+    pub(super) async fn deliver(&self, raw: Raw) -> Reply {
+        let tally = self.counters.of(raw.source);
+        // OTLP: an empty request succeeds.
+        if raw.bytes.is_empty() {
+            return Reply::Accepted;
+        }
+        tally.add_decoded(raw.bytes.len());
+        let reply = (self.handle)(raw).await;
+        if let Reply::Partial { rejected, .. } = &reply {
+            tally.add_rejected(*rejected);
+        }
+        reply
+    }
+}
+
+pub(super) fn too_large(limit: usize) -> Denial {
+    Denial::new(Refusal::TooLarge, format!("the request is larger than {limit} bytes"))
+}
+
+/// Parses `text`, away from the async threads when there is much of it.
+pub(super) async fn away<T: Send + 'static>(
+    text: Bytes,
+    parse: impl FnOnce(&[u8]) -> Result<T, Denial> + Send + 'static,
+) -> Result<T, Denial> {
+    if text.len() <= INLINE_BYTES {
+        return parse(&text);
+    }
+    let lost = |_| Denial::new(Refusal::Busy, "the body could not be parsed now");
+    tokio::task::spawn_blocking(move || parse(&text)).await.map_err(lost)?
+}

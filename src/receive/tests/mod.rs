@@ -1,0 +1,132 @@
+//! Real clients against the real doors.
+
+mod grpc;
+mod http;
+mod wire;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+type Task = JoinHandle<Result<(), Error>>;
+
+/// Both doors, in front of a handle that remembers what it got and answers as it is told.
+struct Doors {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    intake: Intake,
+    got: Arc<Mutex<Vec<Raw>>>,
+    /// The handle takes a permit for each request: without one it waits.
+    gate: Arc<Semaphore>,
+    stop: CancellationToken,
+    tasks: Vec<Task>,
+}
+
+impl Doors {
+    async fn open(reply: Reply) -> Self {
+        Self::with(reply, settings()).await
+    }
+
+    async fn with(reply: Reply, settings: Settings) -> Self {
+        let got = Arc::<Mutex<Vec<Raw>>>::default();
+        let gate = Arc::new(Semaphore::new(1_000_000));
+        let (to, at) = (Arc::clone(&got), Arc::clone(&gate));
+        let handle = move |raw: Raw| {
+            to.lock().unwrap().push(raw);
+            let (reply, at) = (reply.clone(), Arc::clone(&at));
+            let answer = async move {
+                at.acquire().await.unwrap().forget();
+                reply
+            };
+            Box::pin(answer) as Pin<Box<dyn Future<Output = Reply> + Send>>
+        };
+        let intake = Intake::new(Arc::new(handle), settings);
+        let stop = CancellationToken::new();
+        let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = (grpc.local_addr().unwrap(), http.local_addr().unwrap());
+        let tasks = vec![
+            tokio::spawn(serve_grpc(grpc, intake.clone(), stop.clone())),
+            tokio::spawn(serve_http(http, intake.clone(), stop.clone())),
+        ];
+        Self { grpc: addresses.0, http: addresses.1, intake, got, gate, stop, tasks }
+    }
+
+    fn got(&self) -> Vec<Raw> {
+        self.got.lock().unwrap().clone()
+    }
+
+    /// The one request that came through.
+    fn only(&self) -> Raw {
+        let [raw] = &self.got()[..] else { panic!("{} requests", self.got().len()) };
+        raw.clone()
+    }
+
+    fn tally(&self, source: Source) -> &Tally {
+        self.intake.counters().of(source)
+    }
+
+    /// Waits until `connections` are open.
+    async fn opens(&self, connections: u64) {
+        for _ in 0..1000 {
+            if self.intake.counters().connections_open() == connections {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{} connections are open", self.intake.counters().connections_open());
+    }
+
+    /// Waits until the handle holds `requests`.
+    async fn holds(&self, requests: usize) {
+        for _ in 0..1000 {
+            if self.got.lock().unwrap().len() >= requests {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the handle never held {requests} requests");
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        request_bytes_max: 1 << 20,
+        encoded_bytes_max: 256 << 10,
+        inflight_bytes_max: 8 << 20,
+        ..Settings::default()
+    }
+}
+
+fn refused(refusal: Refusal) -> Reply {
+    Reply::Refused { refusal, message: "because".to_owned() }
+}
+
+fn partial() -> Reply {
+    Reply::Partial { rejected: 3, message: "three were wrong".to_owned() }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// About 100 KB that inflate to 100 MiB.
+fn bomb() -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..100 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    encoder.finish().unwrap()
+}
