@@ -1,38 +1,434 @@
-//! Joins the stages in the order of the data path: queues, threads, drain. Nothing else knows it.
+//! Joins the stages in the order of the data path. Nothing else knows it.
 //!
 //! ```text
 //! doors ─ redact ─▶ log ─┬─▶ feed ─▶ shards ─▶ finish (hops, measure, index)
 //!                        └─▶ one exporter per destination
 //! ```
 //!
-//! Doors, exporters and the API are async tasks. Feed, shards and finish are threads: they compute.
-//! Every queue between them is bounded and waits when it is full, back to the log, which is read
-//! later then; only mail between shards never waits, or two of them could wait for each other.
+//! Doors, exporters and the API are tasks; feed, shards and finish compute, and are threads.
 //! Nothing is drained at the end: what is open stays in the log, and the next start reads it again
 //! from the first batch of which anything was unsettled.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{io, thread};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::evidence::{Evidence, Head, JourneyId, Nanos, Place, Position, Signal, Symbols, Tenant};
-use crate::export::Outgoing;
-use crate::index::{Describer, Keeper};
-use crate::join::{Held, Journey, Mail, Out, Shard, Table};
-use crate::ledger::{Account, Holding, Ledger, Reason, Refusal};
+use crate::drive::{self, CLOSED_MAX, Feed, Finish, INBOX_MAX, Input, ShardLoop};
+use crate::evidence::{Signal, Symbols};
+use crate::export::{Forwarder, Health};
+use crate::index::{Current, Describer, Keeper};
+use crate::join::{Shard, Table};
+use crate::ledger::{Account, Holding, Ledger};
 use crate::limit::Interner;
 use crate::log::{Cursor, Log};
-use crate::measure::{Crossing, Hops};
-use crate::receive::{Intake, Raw, Reply};
+use crate::measure::Hops;
+use crate::receive::Intake;
 use crate::redact::Policy;
-use crate::serve::{Found, Redacted, Sources, Wanted};
+use crate::serve::{Export, Redacted, Sources};
 use crate::settings::Settings;
-use crate::{export, index, join, log, normalize, receive, redact, serve};
+use crate::{index, log, receive, redact, serve};
+
+/// How often cursors are saved, the log is trimmed and what is held is counted.
+const TICK: Duration = Duration::from_millis(250);
+/// Batches that are read ahead for one exporter.
+const FORWARD_MAX: usize = 16;
+
+/// Bound outside, so that a test can start a gateway on ports of its own.
+#[derive(Debug)]
+pub struct Listeners {
+    /// OTLP over gRPC.
+    pub grpc: Option<TcpListener>,
+    /// OTLP over HTTP, and flows.
+    pub http: Option<TcpListener>,
+    /// The API.
+    pub api: TcpListener,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    log: Log,
+    sources: Arc<Sources>,
+    /// Stops the doors and the destinations.
+    stop: CancellationToken,
+    /// Stops the API, last.
+    stop_api: CancellationToken,
+    tasks: JoinSet<()>,
+    threads: Vec<thread::JoinHandle<()>>,
+    deadline: Duration,
+}
+
+/// The gateway cannot start, or did not stop in time.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address is taken, or not ours.
+    #[error("cannot listen on {address} ({key})")]
+    Listen {
+        /// Which setting names it.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The key of the pseudonyms.
+    #[error("cannot make or read the key of the pseudonyms in {0}")]
+    Key(std::path::PathBuf, #[source] io::Error),
+    /// The redaction policy.
+    #[error(transparent)]
+    Redact(#[from] redact::Error),
+    /// The log.
+    #[error("cannot open the log")]
+    Log(#[from] log::Error),
+    /// The index.
+    #[error("cannot open the index")]
+    Index(#[from] index::Error),
+    /// A thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// A signal.
+    #[error("cannot wait for a signal")]
+    Signal(#[source] io::Error),
+    /// Threads were still working at the deadline. Nothing is lost: the log has it.
+    #[error("did not stop within {0:?}")]
+    Deadline(Duration),
+}
+
+/// Runs a gateway until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When it cannot start, or does not stop in time.
+pub async fn run(settings: Settings) -> Result<(), Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(Error::Signal)?;
+    let listeners = Listeners::bind(&settings).await?;
+    listeners.announce();
+    let gateway = Gateway::start(&settings, listeners)?;
+    tracing::info!(ack = settings.for_log().ack.name(), data = %settings.data_dir.display(), "ready");
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    tracing::info!("stopping");
+    gateway.stop().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl Listeners {
+    /// Binds what the settings name.
+    ///
+    /// # Errors
+    /// When an address is taken, or not ours.
+    pub async fn bind(settings: &Settings) -> Result<Self, Error> {
+        let grpc = bind("receive.otlp.grpc.listen", settings.receive.grpc);
+        let http = bind("receive.otlp.http.listen", settings.receive.http);
+        let (grpc, http) = (grpc.await?, http.await?);
+        let address = settings.serve.listen;
+        let api = TcpListener::bind(address).await;
+        let api = api.map_err(|source| Error::Listen { key: "serve.listen", address, source })?;
+        Ok(Self { grpc, http, api })
+    }
+
+    fn announce(&self) {
+        let address = |listener: &TcpListener| listener.local_addr().map(|it| it.to_string());
+        if let Some(Ok(address)) = self.grpc.as_ref().map(address) {
+            tracing::info!(%address, "OTLP over gRPC");
+        }
+        if let Some(Ok(address)) = self.http.as_ref().map(address) {
+            tracing::info!(%address, "OTLP over HTTP, and flows at /v1/flows");
+        }
+        if let Ok(address) = address(&self.api) {
+            tracing::info!(address = %format!("http://{address}"), "API");
+        }
+    }
+}
+
+async fn bind(key: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
+    let Some(address) = address else { return Ok(None) };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) => Err(Error::Listen { key, address, source }),
+    }
+}
+
+impl Gateway {
+    /// Opens log and index, starts every stage, and opens the doors last.
+    ///
+    /// # Errors
+    /// When the log or the index cannot be opened.
+    pub fn start(settings: &Settings, listeners: Listeners) -> Result<Self, Error> {
+        let key = settings.pseudonym_key();
+        let key = key.map_err(|error| Error::Key(settings.data_dir.clone(), error))?;
+        let policy = Policy::new(&settings.for_redact(key))?;
+        let log = Log::open(settings.for_log())?;
+        let mut parts = Parts {
+            ledger: Arc::new(Ledger::new()),
+            symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
+            measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
+            redacted: Arc::new(Redacted::default()),
+            log,
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            threads: Vec::new(),
+            watched: Vec::new(),
+        };
+        let joined = parts.join(settings)?;
+        let exports = settings.export.iter().map(|it| parts.export(it)).collect();
+        let names: Vec<_> = parts.watched.iter().map(|it| it.account.consumer().to_owned()).collect();
+        parts.log.keep_cursors(&names.iter().map(String::as_str).collect::<Vec<_>>());
+
+        let intake = parts.intake(policy, settings);
+        let shards = Arc::new(joined.shards);
+        let sources = Arc::new(Sources {
+            log: parts.log.clone(),
+            ledger: Arc::clone(&parts.ledger),
+            symbols: Arc::clone(&parts.symbols),
+            hops: Arc::clone(&parts.measures),
+            index: joined.index,
+            ask: Arc::new(move |wanted| Box::pin(drive::ask(Arc::clone(&shards), wanted))),
+            doors: Arc::clone(intake.counters()),
+            exports,
+            bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
+            redacted: Arc::clone(&parts.redacted),
+            ready: AtomicBool::new(false),
+        });
+        let stop_api = CancellationToken::new();
+        let api = serve::serve(listeners.api, Arc::clone(&sources), stop_api.clone());
+        parts.task("the API", api);
+        parts.doors(listeners.grpc, listeners.http, intake, settings);
+        let Parts { log, stop, mut tasks, threads, watched, .. } = parts;
+        tasks.spawn(tick(log.clone(), watched, stop.clone()));
+        sources.ready.store(true, Ordering::Release);
+        let deadline = settings.deadline();
+        Ok(Self { log, sources, stop, stop_api, tasks, threads, deadline })
+    }
+
+    /// Closes the doors, lets requests in progress end, commits what is finished, saves cursors.
+    ///
+    /// # Errors
+    /// When that takes longer than `shutdown.deadline`.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.sources.ready.store(false, Ordering::Release);
+        self.stop.cancel();
+        let (log, threads) = (self.log.clone(), std::mem::take(&mut self.threads));
+        let closed = tokio::task::spawn_blocking(move || {
+            log.close();
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread had died of a fault");
+                }
+            }
+            // The last commit moved the cursor of the join.
+            log.trim(drive::now());
+        });
+        self.stop_api.cancel();
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            closed.await.is_ok()
+        };
+        match tokio::time::timeout(self.deadline, all).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Error::Deadline(self.deadline)),
+        }
+    }
+}
+
+/// What the stages share while they are put together.
+struct Parts {
+    ledger: Arc<Ledger>,
+    symbols: Arc<Symbols>,
+    measures: Arc<Mutex<Hops>>,
+    redacted: Arc<Redacted>,
+    log: Log,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    threads: Vec<thread::JoinHandle<()>>,
+    watched: Vec<Watched>,
+}
+
+/// What the rest of the path needs of the join.
+struct Joined {
+    shards: Vec<SyncSender<Input>>,
+    index: Option<Current>,
+}
+
+/// A consumer of the log whose account is kept up to date.
+struct Watched {
+    account: Arc<Account>,
+    cursor: Cursor,
+    /// The join holds what is neither in the log ahead of it nor settled.
+    join: Option<(Arc<AtomicU64>, Arc<Holding>)>,
+}
+
+impl Parts {
+    /// Feed, shards and finish, with the queues between them.
+    fn join(&mut self, settings: &Settings) -> Result<Joined, Error> {
+        let keeper = self.keeper(settings)?;
+        let index = keeper.as_ref().map(Keeper::current);
+        let account = self.ledger.open(if keeper.is_some() { "index" } else { "join" });
+        let cursor = self.log.cursor(account.consumer());
+        recover(&self.log, &cursor, &account);
+        let fed = Arc::new(AtomicU64::new(cursor.get().0));
+        let holding = Arc::new(Holding::new());
+        let (finisher, finished) = sync_channel(CLOSED_MAX);
+        let count = settings.join.shards.max(1);
+        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| sync_channel(INBOX_MAX)).unzip();
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let table = Table::new(settings.for_shard(), Shard { index, count });
+            let shard = ShardLoop::new(table, inbox, shards.clone(), finisher.clone());
+            self.thread(&format!("join-{index}"), move || shard.run())?;
+        }
+        // The finisher ends when the last shard has.
+        drop(finisher);
+        let finish = Finish {
+            inbox: finished,
+            symbols: Arc::clone(&self.symbols),
+            measures: Arc::clone(&self.measures),
+            keeper,
+            commit: settings.index.commit,
+            holding: Arc::clone(&holding),
+            account: Arc::clone(&account),
+            cursor: cursor.clone(),
+            fed: Arc::clone(&fed),
+            replay_end: self.log.end(),
+        };
+        self.thread("finish", move || finish.run())?;
+        let feed = Feed {
+            reader: self.log.reader(cursor.get()),
+            interner: Interner::new(Arc::clone(&self.symbols)),
+            shards: shards.clone(),
+            holding: Arc::clone(&holding),
+            account: Arc::clone(&account),
+            fed: Arc::clone(&fed),
+            runtime: Handle::current(),
+        };
+        self.thread("feed", move || feed.run())?;
+        self.watched.push(Watched { account, cursor, join: Some((fed, holding)) });
+        Ok(Joined { shards, index })
+    }
+
+    fn keeper(&self, settings: &Settings) -> Result<Option<Keeper>, Error> {
+        if !settings.index.enabled {
+            return Ok(None);
+        }
+        let index = settings.for_index();
+        let symbols = Arc::clone(&self.symbols);
+        let describer = Describer::new(Arc::clone(&symbols), self.log.clone(), index.text_bytes_max);
+        Ok(Some(Keeper::open(index, describer, symbols, drive::now())?))
+    }
+
+    /// One destination: a reader of the log, an exporter, and the queue between them.
+    fn export(&mut self, destination: &crate::settings::Destination) -> Export {
+        let account = self.ledger.open(&format!("export/{}", destination.name));
+        let cursor = self.log.cursor(account.consumer());
+        recover(&self.log, &cursor, &account);
+        let health = Arc::new(Health::new());
+        let (sender, receiver) = mpsc::channel(FORWARD_MAX);
+        let reader = self.log.reader(cursor.get());
+        self.tasks.spawn(drive::forward(reader, Arc::clone(&account), sender));
+        let forwarder = Forwarder {
+            destination: destination.for_export(),
+            account: Arc::clone(&account),
+            health: Arc::clone(&health),
+        };
+        let delivered = cursor.clone();
+        let sent = forwarder.run(receiver, move |to| delivered.advance(to), self.stop.clone());
+        self.task("an exporter", sent);
+        self.watched.push(Watched { account, cursor, join: None });
+        Export { name: destination.name.clone(), endpoint: destination.endpoint.clone(), health }
+    }
+
+    fn intake(&self, policy: Policy, settings: &Settings) -> Intake {
+        let (ledger, redacted) = (Arc::clone(&self.ledger), Arc::clone(&self.redacted));
+        let handle = drive::intake(policy, self.log.clone(), ledger, redacted);
+        Intake::new(handle, settings.for_doors())
+    }
+
+    fn doors(
+        &mut self,
+        grpc: Option<TcpListener>,
+        http: Option<TcpListener>,
+        intake: Intake,
+        settings: &Settings,
+    ) {
+        let stop = self.stop.clone();
+        for path in settings.receive.follow.clone() {
+            let checkpoints = settings.data_dir.join("follow");
+            let followed = receive::follow(path, intake.clone(), checkpoints, stop.clone());
+            self.task("a followed file", followed);
+        }
+        if let Some(grpc) = grpc {
+            self.task("OTLP over gRPC", receive::serve_grpc(grpc, intake.clone(), stop.clone()));
+        }
+        if let Some(http) = http {
+            self.task("OTLP over HTTP", receive::serve_http(http, intake, stop));
+        }
+    }
+
+    /// A task whose failure an operator should know of.
+    fn task<E: std::error::Error + Send>(
+        &mut self,
+        what: &'static str,
+        work: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            if let Err(error) = work.await {
+                tracing::error!(%error, what, "has failed");
+            }
+        });
+    }
+
+    fn thread(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+        self.threads.push(thread.map_err(Error::Thread)?);
+        Ok(())
+    }
+}
+
+/// What lies unread in the log at the start.
+fn recover(log: &Log, cursor: &Cursor, account: &Account) {
+    for (signal, items) in Signal::ALL.into_iter().zip(log.items(cursor.get())) {
+        account.recovered(signal, items);
+    }
+}
+
+/// Saves cursors, trims the log and counts what is held, until `stop`.
+async fn tick(log: Log, watched: Vec<Watched>, stop: CancellationToken) {
+    let watched = Arc::new(watched);
+    while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
+        let (log, watched) = (log.clone(), Arc::clone(&watched));
+        let ticked = tokio::task::spawn_blocking(move || {
+            log.trim(drive::now());
+            watched.iter().for_each(|consumer| consumer.count(&log));
+        });
+        if ticked.await.is_err() {
+            tracing::error!("the log could not be trimmed for a fault");
+        }
+    }
+}
+
+impl Watched {
+    fn count(&self, log: &Log) {
+        let from = match &self.join {
+            Some((fed, _)) => crate::evidence::Position(fed.load(Ordering::Acquire)),
+            None => self.cursor.get(),
+        };
+        for (signal, unread) in Signal::ALL.into_iter().zip(log.items(from)) {
+            // Exemplars are held for the journeys they belong to, and are no items of their own.
+            let join = self.join.as_ref().filter(|_| signal != Signal::Metrics);
+            let inside = join.map_or(0, |(_, holding)| holding.items(signal));
+            self.account.hold(signal, unread + inside);
+        }
+    }
+}

@@ -8,6 +8,7 @@ use crate::evidence::Signal;
 pub struct Account {
     consumer: String,
     recovered: BySignal,
+    copied: BySignal,
     done: BySignal,
     passed: BySignal,
     held: BySignal,
@@ -21,6 +22,8 @@ pub struct Standing {
     pub admitted: u64,
     /// Items that lay unread in the log at the start.
     pub recovered: u64,
+    /// Items that are in several journeys, counted once for each further one.
+    pub copied: u64,
     /// Items indexed, or sent and acknowledged.
     pub done: u64,
     /// Items that this consumer has no use for.
@@ -36,6 +39,7 @@ impl Account {
         Self {
             consumer: consumer.to_owned(),
             recovered: BySignal::default(),
+            copied: BySignal::default(),
             done: BySignal::default(),
             passed: BySignal::default(),
             held: BySignal::default(),
@@ -52,6 +56,11 @@ impl Account {
     /// `items` lay unread in the log when the gateway started.
     pub fn recovered(&self, signal: Signal, items: u64) {
         self.recovered.add(signal, items);
+    }
+
+    /// `items` will be counted once more than they were read: they are in several journeys.
+    pub fn copied(&self, signal: Signal, items: u64) {
+        self.copied.add(signal, items);
     }
 
     /// `items` reached their end: indexed, or acknowledged by the destination.
@@ -83,6 +92,7 @@ impl Account {
         Standing {
             admitted,
             recovered: self.recovered.get(signal),
+            copied: self.copied.get(signal),
             done: self.done.get(signal),
             passed: self.passed.get(signal),
             held: self.held.get(signal),
@@ -96,7 +106,7 @@ impl Standing {
     #[must_use]
     pub fn imbalance(&self) -> i64 {
         let lost: u64 = self.lost.iter().map(|(_, count)| count).sum();
-        let came = signed(self.admitted) + signed(self.recovered);
+        let came = signed(self.admitted) + signed(self.recovered) + signed(self.copied);
         came - signed(self.done) - signed(self.passed) - signed(lost) - signed(self.held)
     }
 }

@@ -43,16 +43,36 @@ impl Holding {
     /// Lets go of one item of the batch at `position`; answers its signal. `None` when nothing of
     /// that batch is held.
     pub fn settle(&self, position: Position) -> Option<Signal> {
+        self.settle_all([position]).pop()
+    }
+
+    /// Lets go of one item for each position; answers the signals of those that were held.
+    pub fn settle_all(&self, positions: impl IntoIterator<Item = Position>) -> Vec<Signal> {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = batches.binary_search_by_key(&position, |batch| batch.position).ok()?;
-        let batch = batches.get_mut(at).filter(|batch| batch.left > 0)?;
-        batch.left -= 1;
-        let signal = batch.signal;
-        self.items.remove(signal, 1);
+        let mut settled = Vec::new();
+        for position in positions {
+            let found = batches.binary_search_by_key(&position, |batch| batch.position).ok();
+            let batch = found.and_then(|at| batches.get_mut(at));
+            let Some(batch) = batch.filter(|batch| batch.left > 0) else { continue };
+            batch.left -= 1;
+            settled.push(batch.signal);
+            self.items.remove(batch.signal, 1);
+        }
         while batches.front().is_some_and(|batch| batch.left == 0) {
             batches.pop_front();
         }
-        Some(signal)
+        settled
+    }
+
+    /// Takes one item more of the batch at `position`, and answers its signal. `None` when nothing
+    /// of that batch is held: then its last item was settled, and this one will not be missed.
+    pub fn take_again(&self, position: Position) -> Option<Signal> {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = batches.binary_search_by_key(&position, |batch| batch.position).ok();
+        let batch = found.and_then(|at| batches.get_mut(at)).filter(|batch| batch.left > 0)?;
+        batch.left += 1;
+        self.items.add(batch.signal, 1);
+        Some(batch.signal)
     }
 
     /// The first batch of which anything is held.

@@ -2,7 +2,7 @@
 //!
 //! In: counts from every stage. Out: the balance, per signal and per consumer:
 //! received = refused + admitted, and for each consumer
-//! admitted + recovered = done + passed + lost(reason) + held.
+//! admitted + recovered + copied = done + passed + lost(reason) + held.
 //! Holds one account per consumer; their names come from the settings, never from data.
 
 mod account;

@@ -1,6 +1,7 @@
 //! What is measured of one hop, and under which labels.
 
 use crate::evidence::{Method, Outcome, Symbol};
+use crate::join;
 
 /// One hop, as the histograms need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,24 @@ impl Part {
             Self::Server => "server",
             Self::Own => "self",
             Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl From<&join::Hop> for Crossing {
+    fn from(hop: &join::Hop) -> Self {
+        Self {
+            caller: hop.caller,
+            callee: hop.callee,
+            route: hop.route,
+            method: hop.method,
+            version: hop.version,
+            outcome: hop.outcome,
+            total_ns: hop.total_ns,
+            network_ns: hop.network_ns,
+            server_ns: hop.server_ns,
+            self_ns: hop.self_ns,
+            proxy_ns: hop.proxy_ns,
         }
     }
 }

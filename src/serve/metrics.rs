@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use super::problem::Problem;
 use super::{Found, Shared, Sources, Wanted};
 use crate::evidence::{Signal, Source};
+use crate::export;
 use crate::ledger::Refusal;
 use crate::measure::prometheus::{Kind, Page};
 
@@ -203,20 +204,22 @@ fn index(sources: &Sources, page: &mut Page<'_>) {
 }
 
 fn exports(sources: &Sources, page: &mut Page<'_>) {
+    let each = || sources.exports.iter().map(|it| (it.name.as_str(), it.health.summary()));
     let name = "hopline_export_up";
     page.family(name, Kind::Gauge, "Whether the destination took the latest request.");
-    for health in &sources.exports {
-        page.sample(name, &[("destination", health.name())], u64::from(health.is_up()));
+    for (destination, summary) in each() {
+        let up = u64::from(summary.state == export::State::Up);
+        page.sample(name, &[("destination", destination)], up);
     }
     let name = "hopline_export_bytes_total";
     page.family(name, Kind::Counter, "Bytes sent, before compression.");
-    for health in &sources.exports {
-        page.sample(name, &[("destination", health.name())], health.sent_bytes());
+    for (destination, summary) in each() {
+        page.sample(name, &[("destination", destination)], summary.bytes);
     }
     let name = "hopline_export_retries_total";
     page.family(name, Kind::Counter, "Requests that were sent again.");
-    for health in &sources.exports {
-        page.sample(name, &[("destination", health.name())], health.retries());
+    for (destination, summary) in each() {
+        page.sample(name, &[("destination", destination)], summary.retries);
     }
 }
 

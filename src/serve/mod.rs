@@ -56,7 +56,7 @@ pub enum Wanted {
 #[derive(Debug, Default)]
 pub struct Found {
     /// The journey, if it is there.
-    pub journey: Option<Journey>,
+    pub journey: Option<Arc<Journey>>,
     /// What all shards hold together.
     pub held: Held,
 }
@@ -78,13 +78,23 @@ pub struct Sources {
     /// The doors.
     pub doors: Arc<Counters>,
     /// The destinations.
-    pub exports: Vec<Arc<Health>>,
+    pub exports: Vec<Export>,
     /// Bounds on memory, by name.
     pub bounds: Vec<(String, u64)>,
     /// What redaction hid.
     pub redacted: Arc<Redacted>,
     /// Whether the gateway takes requests.
     pub ready: AtomicBool,
+}
+
+/// One destination.
+pub struct Export {
+    /// Its name in the settings.
+    pub name: String,
+    /// Where it is.
+    pub endpoint: String,
+    /// How it is doing.
+    pub health: Arc<Health>,
 }
 
 /// What redaction hid since the start.

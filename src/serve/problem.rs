@@ -1,8 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 use axum::Json;
-use axum::extract::OriginalUri;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -69,7 +68,7 @@ impl From<query::Failure> for Problem {
     }
 }
 
-pub(crate) async fn unknown_path(OriginalUri(uri): OriginalUri) -> Problem {
+pub(crate) async fn unknown_path(uri: Uri) -> Problem {
     Problem::missing(format!("there is nothing at {}; / lists what there is", uri.path()))
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::problem::Problem;
 use super::{Found, Shared, Sources, Wanted};
 use crate::evidence::Signal;
+use crate::export;
 use crate::ledger::{Account, Ledger};
 
 /// The state of the gateway.
@@ -29,7 +30,7 @@ pub(crate) struct Status {
 }
 
 /// Received = refused + admitted; per consumer
-/// admitted + recovered = done + passed + lost + held.
+/// admitted + recovered + copied = done + passed + lost + held.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct LedgerPart {
     signals: Vec<SignalPart>,
@@ -50,6 +51,8 @@ pub(crate) struct SignalPart {
 pub(crate) struct ConsumerPart {
     consumer: String,
     recovered: u64,
+    /// In several journeys, counted once for each further one.
+    copied: u64,
     done: u64,
     passed: u64,
     held: u64,
@@ -147,7 +150,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
             bindings: found.held.bindings,
         },
         index: sources.index.as_ref().map(index),
-        exports: sources.exports.iter().map(|health| export(health)).collect(),
+        exports: sources.exports.iter().map(export).collect(),
         symbols: Use {
             used: sources.symbols.len(),
             max: sources.symbols.capacity(),
@@ -180,6 +183,7 @@ fn consumer(account: &Account, signal: Signal, admitted: u64) -> ConsumerPart {
     ConsumerPart {
         consumer: account.consumer().to_owned(),
         recovered: standing.recovered,
+        copied: standing.copied,
         done: standing.done,
         passed: standing.passed,
         held: standing.held,
@@ -224,14 +228,15 @@ fn index(index: &crate::index::Current) -> IndexPart {
     }
 }
 
-fn export(health: &crate::export::Health) -> ExportPart {
+fn export(export: &super::Export) -> ExportPart {
+    let summary = export.health.summary();
     ExportPart {
-        name: health.name().to_owned(),
-        endpoint: health.endpoint().to_owned(),
-        up: health.is_up(),
-        last_error: health.last_error(),
-        sent_items: health.sent_items(),
-        sent_bytes: health.sent_bytes(),
-        retries: health.retries(),
+        name: export.name.clone(),
+        endpoint: export.endpoint.clone(),
+        up: summary.state == export::State::Up,
+        last_error: summary.last_error,
+        sent_items: summary.items,
+        sent_bytes: summary.bytes,
+        retries: summary.retries,
     }
 }

@@ -7,12 +7,14 @@
 mod build;
 mod checked;
 mod error;
+mod key;
 mod leaf;
 mod memory;
 mod raw;
 mod read;
 mod secret;
 mod source;
+mod stages;
 mod substitute;
 mod together;
 mod unit;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Settings;
-use super::checked::{Ack, Action, Compression, Destination};
+use http::{HeaderName, HeaderValue};
+
+use super::checked::{Ack, Action, Compression, Destination, Header, Settings};
 use crate::{export, index, join, log, measure, receive, redact};
 
 impl Settings {
@@ -121,9 +122,14 @@ impl Destination {
     /// For the exporter.
     #[must_use]
     pub fn for_export(&self) -> export::Destination {
+        let header = |header: &Header| {
+            // The settings were checked to be a header's name and value.
+            let name = HeaderName::try_from(header.name.as_str()).ok()?;
+            let mut value = HeaderValue::try_from(header.value.expose()).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        };
         export::Destination {
-            name: self.name.clone(),
-            endpoint: self.endpoint.clone(),
             compression: match self.compression {
                 Compression::None => export::Compression::None,
                 Compression::Gzip => export::Compression::Gzip,
@@ -133,11 +139,8 @@ impl Destination {
             concurrency: self.concurrency,
             batch_bytes_max: self.batch_bytes_max,
             batch_wait: self.batch_wait,
-            headers: self
-                .headers
-                .iter()
-                .map(|header| (header.name.clone(), header.value.expose().to_owned()))
-                .collect(),
+            headers: self.headers.iter().filter_map(header).collect(),
+            ..export::Destination::new(self.name.clone(), self.endpoint.clone())
         }
     }
 }

@@ -1,0 +1,147 @@
+//! From the join to the end: hops, measures, index; then the evidence is settled.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{UNCOMMITTED_MAX, now};
+use crate::evidence::{JourneyId, Nanos, Place, Position, Symbols};
+use crate::index::Keeper;
+use crate::join::{Journey, hops};
+use crate::ledger::{Account, Holding, Reason};
+use crate::log::Cursor;
+use crate::measure::{Crossing, Hops};
+
+/// How long an index that cannot be written is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often whole buckets of the index are looked at.
+const RETIRE: Duration = Duration::from_secs(10);
+
+/// What comes out of the join.
+pub(crate) enum Finished {
+    /// A journey closed, or closed again with more evidence.
+    Journey(Arc<Journey>),
+    /// A journey that had closed is no more.
+    Retracted(JourneyId),
+    /// Evidence went no further.
+    Lost(Place, Reason),
+    /// Evidence will come once more than it was read: it is in several journeys, or moved out of
+    /// one that had closed.
+    Copied(Place),
+}
+
+/// The end of the path.
+pub(crate) struct Finish {
+    pub(crate) inbox: Receiver<Finished>,
+    pub(crate) symbols: Arc<Symbols>,
+    pub(crate) measures: Arc<Mutex<Hops>>,
+    /// `None` when journeys are not indexed.
+    pub(crate) keeper: Option<Keeper>,
+    pub(crate) commit: Duration,
+    pub(crate) holding: Arc<Holding>,
+    pub(crate) account: Arc<Account>,
+    pub(crate) cursor: Cursor,
+    pub(crate) fed: Arc<AtomicU64>,
+    /// Evidence before this may have been indexed before a crash.
+    pub(crate) replay_end: Position,
+}
+
+impl Finish {
+    /// Finishes journeys until the last shard has stopped; commits what there is then.
+    pub(crate) fn run(mut self) {
+        let (mut committed, mut retired) = (now(), now());
+        loop {
+            let received = self.inbox.recv_timeout(self.commit);
+            let now = now();
+            match received {
+                Ok(finished) => self.take(finished, now),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if now.since(committed) >= self.commit || now < committed {
+                self.settle(now);
+                committed = now;
+            }
+            if now.since(retired) >= RETIRE || now < retired {
+                self.retire(now);
+                retired = now;
+            }
+        }
+        self.settle(now());
+    }
+
+    fn take(&mut self, finished: Finished, now: Nanos) {
+        match finished {
+            Finished::Journey(journey) => self.journey(journey, now),
+            Finished::Retracted(id) => {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.retract(id);
+                }
+            }
+            Finished::Lost(place, reason) => {
+                if let Some(signal) = self.holding.settle(place.batch) {
+                    self.account.lost(signal, reason, 1);
+                }
+            }
+            Finished::Copied(place) => {
+                if let Some(signal) = self.holding.take_again(place.batch) {
+                    self.account.copied(signal, 1);
+                }
+            }
+        }
+        while self.keeper.as_ref().is_some_and(|keeper| keeper.waiting() >= UNCOMMITTED_MAX) {
+            if !self.settle(now) {
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+    }
+
+    fn journey(&mut self, journey: Arc<Journey>, now: Nanos) {
+        let hops = hops(&journey, &self.symbols);
+        // A journey is measured once: when it is amended, its hops have been counted.
+        if journey.revision == 0 {
+            let mut measures = self.measures.lock().unwrap_or_else(PoisonError::into_inner);
+            for hop in &hops {
+                measures.record(&Crossing::from(hop), now);
+            }
+        }
+        let replayed = journey.evidence.iter().any(|(_, place)| place.batch < self.replay_end);
+        match &mut self.keeper {
+            Some(keeper) => keeper.keep(journey, &hops, replayed, now),
+            None => self.done(&journey),
+        }
+    }
+
+    /// Commits, settles what the commit made lasting, and moves the cursor. Answers whether the
+    /// commit succeeded.
+    fn settle(&mut self, now: Nanos) -> bool {
+        // Read before the lowest: a batch that is fed in between is held by then.
+        let fed = Position(self.fed.load(Ordering::Acquire));
+        if let Some(keeper) = &mut self.keeper {
+            let Some(journeys) = keeper.commit(now, "") else { return false };
+            for journey in journeys {
+                self.done(&journey);
+            }
+        }
+        self.cursor.advance(self.holding.lowest().unwrap_or(fed).min(fed));
+        true
+    }
+
+    /// Settles what is new in this revision; the rest was settled with an earlier one.
+    fn done(&self, journey: &Journey) {
+        for signal in self.holding.settle_all(journey.fresh.iter().map(|place| place.batch)) {
+            self.account.done(signal, 1);
+        }
+    }
+
+    fn retire(&mut self, now: Nanos) {
+        self.measures.lock().unwrap_or_else(PoisonError::into_inner).rotate(now);
+        if let Some(keeper) = &mut self.keeper {
+            let journeys = keeper.retire(now);
+            if journeys > 0 {
+                tracing::info!(journeys, "journeys past their retention left the index");
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Drive: the loops that carry evidence from one stage to the next.
+//!
+//! In: what the stage before made. Out: what the stage after takes. Each file is one loop with the
+//! queue in front of it; `pipeline` makes the queues and starts the loops.
+//! Holds what is in the queues: [`INBOX_MAX`] inputs for a shard, [`MAIL_MAX`] messages that a
+//! shard could not deliver yet, [`CLOSED_MAX`] journeys for the finisher, [`UNCOMMITTED_MAX`] that
+//! wait for a commit. A full queue waits, back to the log, which is read later then.
+
+mod feed;
+mod finish;
+mod forward;
+mod intake;
+mod shard;
+
+pub(crate) use feed::Feed;
+pub(crate) use finish::{Finish, Finished};
+pub(crate) use forward::forward;
+pub(crate) use intake::intake;
+pub(crate) use shard::{Input, ShardLoop, ask};
+
+use crate::evidence::Nanos;
+
+/// Batches of evidence and of mail that wait for one shard.
+pub(crate) const INBOX_MAX: usize = 64;
+/// Messages that one shard could not deliver yet. More are lost, and counted.
+pub(crate) const MAIL_MAX: usize = 100_000;
+/// Journeys that wait to be finished.
+pub(crate) const CLOSED_MAX: usize = 4096;
+/// Finished journeys that wait for a commit. With more, nothing is finished until one succeeds.
+pub(crate) const UNCOMMITTED_MAX: usize = 50_000;
+
+/// The clock. Stages take the time as an argument; the loops that call them read it here.
+#[expect(clippy::disallowed_methods, reason = "the edge of the pure stages")]
+pub(crate) fn now() -> Nanos {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Nanos(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+}
