@@ -4,9 +4,13 @@ use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use hopline::evidence::Nanos;
+use hopline::serve::client;
 use hopline::settings::{self, Bound, Format, Settings, Sources, Telemetry};
+use hopline::{demo, pipeline};
 use mimalloc::MiMalloc;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -121,7 +125,7 @@ impl Command {
             Self::Run(given) => run(&given.into_sources()),
             Self::Check(given) => check(&given.into_sources(), &mut io::stdout().lock()),
             Self::Search(search) => ask(&search),
-            Self::Demo(demo) => play(&demo),
+            Self::Demo(demo) => play(demo),
         }
     }
 }
@@ -135,7 +139,7 @@ impl Given {
 fn run(sources: &Sources) -> Outcome {
     let settings = settings::load(sources)?;
     begin_log(settings.telemetry)?;
-    start(&settings)
+    start(settings)
 }
 
 fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
@@ -168,19 +172,47 @@ fn begin_log(telemetry: Telemetry) -> Outcome {
     Ok(())
 }
 
-fn start(_: &Settings) -> Outcome {
-    Err("this build has no gateway".into())
+fn start(settings: Settings) -> Outcome {
+    runtime()?.block_on(pipeline::run(settings))?;
+    Ok(())
 }
 
 fn ask(search: &Search) -> Outcome {
-    let Search { query, api, limit, json } = search;
-    Err(format!("this build cannot ask {api} for {limit} of {query:?} (as JSON: {json})").into())
+    let asked = client::search(&search.api, &search.query, search.limit);
+    let answer = runtime()?.block_on(asked)?;
+    let text = if search.json { format!("{answer:#}\n") } else { client::table(&answer) };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
 }
 
-fn play(demo: &Demo) -> Outcome {
-    let Demo { endpoint, rate, seconds, seed, flows } = demo;
-    let options = format!("{rate} a second, {seconds:?} seconds, seed {seed}, flows to {flows:?}");
-    Err(format!("this build cannot play to {endpoint} ({options})").into())
+fn play(demo: Demo) -> Outcome {
+    begin_log(Telemetry { level: tracing::Level::INFO, format: Format::Human })?;
+    let options = demo::Options {
+        endpoint: demo.endpoint,
+        rate: demo.rate,
+        duration: demo.seconds.map(Duration::from_secs),
+        seed: demo.seed,
+        flows: demo.flows,
+        start: now(),
+    };
+    let summary = runtime()?.block_on(demo::run(options, async {
+        // Without a signal handler the demo ends with its duration, or with the process.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }))?;
+    writeln!(io::stdout(), "{summary}")?;
+    Ok(())
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the demo begins now")]
+fn now() -> Nanos {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Nanos(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 /// The error and what caused it, on one line.

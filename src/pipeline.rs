@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::drive::{self, CLOSED_MAX, Feed, Finish, INBOX_MAX, Input, ShardLoop};
-use crate::evidence::{Signal, Symbols};
+use crate::evidence::{Position, Signal, Symbols};
 use crate::export::{Forwarder, Health};
 use crate::index::{Current, Describer, Keeper};
 use crate::join::{Shard, Table};
@@ -154,7 +154,10 @@ impl Listeners {
     }
 }
 
-async fn bind(key: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
+async fn bind(
+    key: &'static str,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, Error> {
     let Some(address) = address else { return Ok(None) };
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some(listener)),
@@ -185,7 +188,8 @@ impl Gateway {
         };
         let joined = parts.join(settings)?;
         let exports = settings.export.iter().map(|it| parts.export(it)).collect();
-        let names: Vec<_> = parts.watched.iter().map(|it| it.account.consumer().to_owned()).collect();
+        let names: Vec<_> =
+            parts.watched.iter().map(|it| it.account.consumer().to_owned()).collect();
         parts.log.keep_cursors(&names.iter().map(String::as_str).collect::<Vec<_>>());
 
         let intake = parts.intake(policy, settings);
@@ -268,7 +272,13 @@ struct Watched {
     account: Arc<Account>,
     cursor: Cursor,
     /// The join holds what is neither in the log ahead of it nor settled.
-    join: Option<(Arc<AtomicU64>, Arc<Holding>)>,
+    join: Option<Inside>,
+}
+
+/// Where the join is.
+struct Inside {
+    fed: Arc<AtomicU64>,
+    holding: Arc<Holding>,
 }
 
 impl Parts {
@@ -283,7 +293,8 @@ impl Parts {
         let holding = Arc::new(Holding::new());
         let (finisher, finished) = sync_channel(CLOSED_MAX);
         let count = settings.join.shards.max(1);
-        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| sync_channel(INBOX_MAX)).unzip();
+        let (shards, inboxes): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| sync_channel(INBOX_MAX)).unzip();
         for (index, inbox) in inboxes.into_iter().enumerate() {
             let table = Table::new(settings.for_shard(), Shard { index, count });
             let shard = ShardLoop::new(table, inbox, shards.clone(), finisher.clone());
@@ -314,7 +325,7 @@ impl Parts {
             runtime: Handle::current(),
         };
         self.thread("feed", move || feed.run())?;
-        self.watched.push(Watched { account, cursor, join: Some((fed, holding)) });
+        self.watched.push(Watched { account, cursor, join: Some(Inside { fed, holding }) });
         Ok(Joined { shards, index })
     }
 
@@ -324,7 +335,8 @@ impl Parts {
         }
         let index = settings.for_index();
         let symbols = Arc::clone(&self.symbols);
-        let describer = Describer::new(Arc::clone(&symbols), self.log.clone(), index.text_bytes_max);
+        let describer =
+            Describer::new(Arc::clone(&symbols), self.log.clone(), index.text_bytes_max);
         Ok(Some(Keeper::open(index, describer, symbols, drive::now())?))
     }
 
@@ -421,13 +433,13 @@ async fn tick(log: Log, watched: Vec<Watched>, stop: CancellationToken) {
 impl Watched {
     fn count(&self, log: &Log) {
         let from = match &self.join {
-            Some((fed, _)) => crate::evidence::Position(fed.load(Ordering::Acquire)),
+            Some(inside) => Position(inside.fed.load(Ordering::Acquire)),
             None => self.cursor.get(),
         };
         for (signal, unread) in Signal::ALL.into_iter().zip(log.items(from)) {
             // Exemplars are held for the journeys they belong to, and are no items of their own.
             let join = self.join.as_ref().filter(|_| signal != Signal::Metrics);
-            let inside = join.map_or(0, |(_, holding)| holding.items(signal));
+            let inside = join.map_or(0, |inside| inside.holding.items(signal));
             self.account.hold(signal, unread + inside);
         }
     }

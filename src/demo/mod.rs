@@ -24,6 +24,7 @@ mod work;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -68,6 +69,19 @@ pub struct Summary {
     pub lost: u64,
     /// Requests that a fault took hold of, by fault.
     pub faults: BTreeMap<Fault, u64>,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, skipped, spans, logs, points, flows, lost, faults } = self;
+        writeln!(out, "{requests} requests ({skipped} skipped)")?;
+        writeln!(out, "{spans} spans, {logs} log records, {points} metric points, {flows} flows")?;
+        write!(out, "{lost} not taken; faults:")?;
+        for (fault, count) in faults {
+            write!(out, " {} {count}", fault.name())?;
+        }
+        Ok(())
+    }
 }
 
 /// Why nothing could be played.

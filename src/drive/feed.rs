@@ -44,7 +44,11 @@ impl Feed {
                     }
                 }
                 Err(Error::Gone { at, start }) => {
-                    tracing::error!(position = at.0, start = start.0, "evidence left the log unread");
+                    tracing::error!(
+                        position = at.0,
+                        start = start.0,
+                        "evidence left the log unread"
+                    );
                 }
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be read; trying again");

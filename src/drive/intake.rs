@@ -96,7 +96,9 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::Malformed => "the request is malformed",
         Refusal::TooLarge => "the request is larger than the log takes",
         Refusal::Busy => "the log's queue is full",
-        Refusal::LogFull => "the log is full: a destination or the index is behind, or the disk is full",
+        Refusal::LogFull => {
+            "the log is full: a destination or the index is behind, or the disk is full"
+        }
         Refusal::LogFailed => "the log cannot be written",
         Refusal::Closing => "the gateway is shutting down",
     }

@@ -154,9 +154,8 @@ fn deliver(peer: &SyncSender<Input>, waiting: &mut VecDeque<Mail>) {
         return;
     }
     let mail = waiting.drain(..).collect();
-    match peer.try_send(Input::Mail(mail)) {
-        Err(TrySendError::Full(Input::Mail(mail))) => waiting.extend(mail),
-        Ok(()) | Err(_) => {}
+    if let Err(TrySendError::Full(Input::Mail(mail))) = peer.try_send(Input::Mail(mail)) {
+        waiting.extend(mail);
     }
 }
 

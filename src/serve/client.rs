@@ -95,7 +95,9 @@ pub fn table(answer: &Value) -> String {
             text("/entry/route"),
             text("/id"),
         );
-        out.extend(line.chars().map(|it| if it.is_control() || is_bidi(it) { '\u{fffd}' } else { it }));
+        out.extend(
+            line.chars().map(|it| if it.is_control() || is_bidi(it) { '\u{fffd}' } else { it }),
+        );
         out.push('\n');
     }
     if out.is_empty() {

@@ -53,9 +53,8 @@ pub(crate) async fn journey(
     Path(id): Path<String>,
 ) -> Result<Json<Whole>, Problem> {
     let log = shared.sources.log.clone();
-    let summary = match find(&shared, &id).await? {
-        Some(summary) => summary,
-        None => return Err(Problem::missing(format!("no journey has the id {id}"))),
+    let Some(summary) = find(&shared, &id).await? else {
+        return Err(Problem::missing(format!("no journey has the id {id}")));
     };
     let whole = tokio::task::spawn_blocking(move || whole(summary, &log)).await;
     whole.map(Json).map_err(|_| Problem::unavailable("the evidence could not be read"))
@@ -78,7 +77,8 @@ async fn find(shared: &Shared, id: &str) -> Result<Option<Summary>, Problem> {
     let _turn = shared.searches.acquire().await;
     let looked = tokio::task::spawn_blocking(move || {
         let by_name = name.and_then(|name| searcher.get(name));
-        by_name.or_else(|| request.and_then(|key| searcher.by_request(key.0.get()).into_iter().next()))
+        by_name
+            .or_else(|| request.and_then(|key| searcher.by_request(key.0.get()).into_iter().next()))
     });
     let hit = looked.await.map_err(|_| Problem::unavailable("the search was given up"))?;
     Ok(hit.and_then(|hit| serde_json::from_slice(&hit.stored).ok()))

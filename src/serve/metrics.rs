@@ -10,8 +10,9 @@ use super::problem::Problem;
 use super::{Found, Shared, Sources, Wanted};
 use crate::evidence::{Signal, Source};
 use crate::export;
-use crate::ledger::Refusal;
+use crate::ledger::{Refusal, Standing};
 use crate::measure::prometheus::{Kind, Page};
+use crate::receive::Tally;
 
 const TEXT: [(header::HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
@@ -25,6 +26,12 @@ pub(crate) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoRes
     let text = made.map_err(|_| Problem::unavailable("the metrics could not be read"))?;
     Ok((TEXT, text))
 }
+
+/// Name, help, and where the value comes from.
+type Count<T, V> = (&'static str, &'static str, fn(&T) -> V);
+
+/// A count of an account, and what kind of metric it is.
+type Kinded = (Kind, Count<Standing, f64>);
 
 fn write(sources: &Sources, found: &Found) -> String {
     let mut text = String::new();
@@ -43,11 +50,15 @@ fn write(sources: &Sources, found: &Found) -> String {
 
 fn doors(sources: &Sources, page: &mut Page<'_>) {
     let doors = &sources.doors;
-    let counts: [(&str, &str, fn(&crate::receive::Tally) -> u64); 4] = [
+    let counts: [Count<Tally, u64>; 4] = [
         ("hopline_door_requests_total", "Requests that reached a door.", |it| it.requests()),
-        ("hopline_door_wire_bytes_total", "Bytes of requests on the wire.", |it| it.encoded_bytes()),
+        ("hopline_door_wire_bytes_total", "Bytes of requests on the wire.", |it| {
+            it.encoded_bytes()
+        }),
         ("hopline_door_bytes_total", "Bytes of requests, inflated.", |it| it.decoded_bytes()),
-        ("hopline_door_rejected_total", "Items rejected within accepted requests.", |it| it.rejected()),
+        ("hopline_door_rejected_total", "Items rejected within accepted requests.", |it| {
+            it.rejected()
+        }),
     ];
     for (name, help, count) in counts {
         page.family(name, Kind::Counter, help);
@@ -98,14 +109,32 @@ fn accounts(sources: &Sources, page: &mut Page<'_>) {
             standings.push((account.clone(), signal, account.standing(signal, admitted)));
         }
     }
-    let counts: [(&str, Kind, &str, fn(&crate::ledger::Standing) -> f64); 5] = [
-        ("hopline_recovered_items_total", Kind::Counter, "Unread in the log at the start.", |it| float(it.recovered)),
-        ("hopline_done_items_total", Kind::Counter, "Indexed, or acknowledged by the destination.", |it| float(it.done)),
-        ("hopline_passed_items_total", Kind::Counter, "Of no use to this consumer, by design.", |it| float(it.passed)),
-        ("hopline_held_items", Kind::Gauge, "In the log, in queues, in open journeys.", |it| float(it.held)),
-        ("hopline_imbalance_items", Kind::Gauge, "Zero whenever nothing moves.", signed),
+    let counts: [Kinded; 5] = [
+        (
+            Kind::Counter,
+            ("hopline_recovered_items_total", "Unread in the log at the start.", |it| {
+                float(it.recovered)
+            }),
+        ),
+        (
+            Kind::Counter,
+            ("hopline_done_items_total", "Indexed, or acknowledged by the destination.", |it| {
+                float(it.done)
+            }),
+        ),
+        (
+            Kind::Counter,
+            ("hopline_passed_items_total", "Of no use to this consumer, by design.", |it| {
+                float(it.passed)
+            }),
+        ),
+        (
+            Kind::Gauge,
+            ("hopline_held_items", "In the log, in queues, in open journeys.", |it| float(it.held)),
+        ),
+        (Kind::Gauge, ("hopline_imbalance_items", "Zero whenever nothing moves.", signed)),
     ];
-    for (name, kind, help, count) in counts {
+    for (kind, (name, help, count)) in counts {
         page.family(name, kind, help);
         for (account, signal, standing) in &standings {
             let labels = [("consumer", account.consumer()), ("signal", signal.name())];
@@ -132,7 +161,7 @@ fn float(count: u64) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn signed(standing: &crate::ledger::Standing) -> f64 {
+fn signed(standing: &Standing) -> f64 {
     standing.imbalance() as f64
 }
 
@@ -154,15 +183,27 @@ fn log(sources: &Sources, page: &mut Page<'_>) {
     let gauges = [
         ("hopline_log_bytes", "Size of the log.", status.bytes),
         ("hopline_log_bytes_max", "The most that the log may take.", status.bytes_max),
-        ("hopline_log_failing", "Whether the latest group could not be written.", u64::from(status.failing)),
+        (
+            "hopline_log_failing",
+            "Whether the latest group could not be written.",
+            u64::from(status.failing),
+        ),
     ];
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);
         page.sample(name, &[], value);
     }
     let counters = [
-        ("hopline_log_corrupt_spans_total", "Damaged spans that were skipped.", status.corrupt.spans),
-        ("hopline_log_poisoned_total", "Segments given up because the disk failed.", status.poisoned),
+        (
+            "hopline_log_corrupt_spans_total",
+            "Damaged spans that were skipped.",
+            status.corrupt.spans,
+        ),
+        (
+            "hopline_log_poisoned_total",
+            "Segments given up because the disk failed.",
+            status.poisoned,
+        ),
     ];
     for (name, help, value) in counters {
         page.family(name, Kind::Counter, help);
@@ -195,7 +236,11 @@ fn index(sources: &Sources, page: &mut Page<'_>) {
         ("hopline_index_documents", "Journeys in the index.", status.docs),
         ("hopline_index_bytes", "Size of the index.", status.bytes),
         ("hopline_index_buckets", "Time buckets of the index.", status.buckets as u64),
-        ("hopline_index_failing", "Whether the index cannot be written.", u64::from(index.failing().is_some())),
+        (
+            "hopline_index_failing",
+            "Whether the index cannot be written.",
+            u64::from(index.failing().is_some()),
+        ),
     ];
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);

@@ -1,8 +1,8 @@
 //! `GET /api/v1/search`
 
 use axum::Json;
-use axum::extract::{Query, State};
 use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
@@ -92,7 +92,8 @@ fn time(text: Option<&str>, now: Nanos, name: &str) -> Result<Option<Nanos>, Pro
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default();
-    let wrong = || Problem::bad(format!("{name} expects a time since 1970, or `15m` ago, not {text:?}"));
+    let wrong =
+        || Problem::bad(format!("{name} expects a time since 1970, or `15m` ago, not {text:?}"));
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     let seconds = match unit {
         "" => return Ok(Some(Nanos(since_epoch(number)))),

@@ -1,0 +1,101 @@
+//! All evidence of one request, in order.
+
+use smallvec::SmallVec;
+
+use super::Home;
+use crate::evidence::{Facts, JourneyId, Marks, Place, RequestKey, TraceId};
+
+/// What was gathered of one request. It is the same for every order of arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journey {
+    /// Its name.
+    pub id: JourneyId,
+    /// Its trace, where it has one.
+    pub trace: Option<TraceId>,
+    /// The request keys that were seen in it, in order.
+    pub requests: SmallVec<[RequestKey; 2]>,
+    /// The evidence: by start, kind, span, then all other facts and the place.
+    pub evidence: Vec<(Facts, Place)>,
+    /// How often it was amended since it closed first.
+    pub revision: u32,
+    /// Why it closed; `None` while it is open.
+    pub closed: Option<Closed>,
+    /// How much of the evidence fits other journeys too, or too many to be in any of them.
+    pub ambiguous: u32,
+    /// How much evidence was lost because the journey was full.
+    pub truncated: u32,
+    /// How much evidence said the same as other evidence and was left out.
+    pub duplicates: u32,
+    /// How many weak keys were not published because the journey has too many.
+    pub unbound: u32,
+    /// Where the evidence lies that came since the revision before, duplicates included, in
+    /// order.
+    pub fresh: Vec<Place>,
+}
+
+/// Why a journey closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closed {
+    /// The root was seen, and then nothing more came.
+    Quiet,
+    /// No root came in time.
+    Rootless,
+    /// It was open for as long as a journey may be.
+    Longest,
+    /// The table was full and it was the oldest.
+    Full,
+    /// The gateway shuts down.
+    Drained,
+    /// It had closed before, and late evidence was added.
+    Amended,
+    /// It has no key, so there was nothing to wait for.
+    Alone,
+}
+
+impl Journey {
+    /// A journey of this evidence alone, in any order.
+    #[must_use]
+    pub fn new(home: Home, evidence: Vec<(Facts, Place)>) -> Self {
+        let mut journey = Self {
+            id: home.id(),
+            trace: home.trace(),
+            requests: SmallVec::new(),
+            fresh: evidence.iter().map(|(_, place)| *place).collect(),
+            evidence,
+            revision: 0,
+            closed: None,
+            ambiguous: 0,
+            truncated: 0,
+            duplicates: 0,
+            unbound: 0,
+        };
+        journey.arrange();
+        journey
+    }
+
+    /// Puts the evidence in order and leaves out what is there twice.
+    fn arrange(&mut self) {
+        self.evidence.sort_unstable_by(|(left, left_place), (right, right_place)| {
+            let by_head =
+                (left.start, left.kind, left.span).cmp(&(right.start, right.kind, right.span));
+            by_head.then_with(|| (left, left_place).cmp(&(right, right_place)))
+        });
+        let before = self.evidence.len();
+        // Marks come last in the order of facts, so equals but for their marks are neighbors.
+        self.evidence.dedup_by(|later, earlier| is_repeat(later, earlier));
+        self.duplicates = count(before - self.evidence.len());
+        let ambiguous = self.evidence.iter().filter(|(facts, _)| facts.marks.has(Marks::AMBIGUOUS));
+        self.ambiguous = count(ambiguous.count());
+    }
+}
+
+/// A span that was sent again lies at two places; log records that say the same are two.
+fn is_repeat(later: &(Facts, Place), earlier: &(Facts, Place)) -> bool {
+    let plain = |facts: &Facts| Facts { marks: Marks::default(), ..*facts };
+    let is_span = later.0.kind.is_span() && later.0.span.is_some();
+    (is_span || later.1 == earlier.1) && plain(&later.0) == plain(&earlier.0)
+}
+
+pub(super) fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
