@@ -94,15 +94,12 @@ async fn take(
     coding: Coding,
     request: Request,
 ) -> Result<(Raw, Hold), Denial> {
-    let (bytes, mut hold) = body(door, source, coding, request).await?;
+    let (bytes, hold) = body(door, source, coding, request).await?;
     if source != Source::OtlpJson {
         return Ok((Raw { signal, source, bytes }, hold));
     }
     let limit = door.intake.settings().request_bytes_max;
-    // Protobuf is smaller than its JSON, but for long lists of short numbers.
-    hold.grow(bytes.len() * 2)?;
-    let bytes = away(bytes, move |text| json::transcode(signal, text, limit)).await?;
-    hold.resize(bytes.len())?;
+    let (bytes, hold) = away(bytes, move |text| json::transcode(signal, text, limit, hold)).await?;
     Ok((Raw { signal, source, bytes }, hold))
 }
 
@@ -111,12 +108,9 @@ async fn take_lines(
     coding: Coding,
     request: Request,
 ) -> Result<(Lines, Hold), Denial> {
-    let (bytes, mut hold) = body(door, Source::Flows, coding, request).await?;
+    let (bytes, hold) = body(door, Source::Flows, coding, request).await?;
     let limits = flow::Limits::of(door.intake.settings());
-    hold.grow(bytes.len() * 2)?;
-    let lines = away(bytes, move |text| flow::encode(text, now(), limits)).await?;
-    hold.resize(lines.request.len())?;
-    Ok((lines, hold))
+    away(bytes, move |text| flow::encode(text, now(), limits, hold)).await
 }
 
 /// The body, inflated.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 
 use self::line::Line;
+use super::budget::Hold;
 use super::intake::too_large;
 use super::{Denial, Intake, Raw, Reply, Settings};
 use crate::evidence::{Nanos, Signal, Source};
@@ -45,8 +46,13 @@ impl Limits {
     }
 }
 
-/// Every line of `text` as a log record. Empty lines do not count.
-pub(super) fn encode(text: &[u8], observed: Nanos, limits: Limits) -> Result<Lines, Denial> {
+/// Every line of `text` as a log record, and the hold for them. Empty lines do not count.
+pub(super) fn encode(
+    text: &[u8],
+    observed: Nanos,
+    limits: Limits,
+    mut hold: Hold,
+) -> Result<(Lines, Hold), Denial> {
     let mut lines = Lines::default();
     let mut records = Vec::new();
     for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -64,11 +70,14 @@ pub(super) fn encode(text: &[u8], observed: Nanos, limits: Limits) -> Result<Lin
         if records.len() > limits.request_bytes_max {
             return Err(too_large(limits.request_bytes_max));
         }
+        hold.grow(text.len() + records.capacity())?;
     }
     if !records.is_empty() {
+        hold.grow(text.len() + records.capacity() + records.len())?;
         lines.request = envelope(&records);
     }
-    Ok(lines)
+    hold.resize(lines.request.len())?;
+    Ok((lines, hold))
 }
 
 impl Lines {

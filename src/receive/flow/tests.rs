@@ -6,6 +6,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::ledger::Refusal;
+use crate::receive::budget::Budget;
 
 const LIMITS: Limits = Limits { line_bytes_max: 4096, request_bytes_max: 1 << 20 };
 
@@ -32,8 +33,13 @@ fn one_line(text: &str) -> String {
     text.replace('\n', "")
 }
 
+fn encoded(text: &[u8], observed: Nanos, limits: Limits) -> Result<Lines, Denial> {
+    let hold = Budget::new(1 << 20).take(0).unwrap();
+    encode(text, observed, limits, hold).map(|(lines, _)| lines)
+}
+
 fn records(text: &str) -> Vec<LogRecord> {
-    let lines = encode(text.as_bytes(), Nanos(42), LIMITS).unwrap();
+    let lines = encoded(text.as_bytes(), Nanos(42), LIMITS).unwrap();
     assert_eq!((lines.rejected, lines.message.as_str()), (0, ""));
     decoded(&lines)
 }
@@ -181,7 +187,7 @@ fn a_bad_line_is_rejected_and_the_others_go_on() {
     let long = format!(r#"{{"verdict":"{}"}}"#, "A".repeat(5000));
     let bad = ["{", "{}", r#"{"agent_event":{"type":"POLICY_UPDATED"}}"#, "[1]", &long, "\u{0}"];
     let text = format!("{}\n\r\n{}\n{}\n", bad[0], one_line(DROPPED), bad[1..].join("\n"));
-    let lines = encode(text.as_bytes(), Nanos(0), LIMITS).unwrap();
+    let lines = encoded(text.as_bytes(), Nanos(0), LIMITS).unwrap();
     assert_eq!(decoded(&lines).len(), 1);
     assert_eq!((lines.rejected, lines.message.as_str()), (6, "line 1: not the JSON of a flow"));
 }
@@ -190,7 +196,15 @@ fn a_bad_line_is_rejected_and_the_others_go_on() {
 fn lines_that_grow_past_the_limit_are_too_large() {
     let text = "{\"verdict\":\"DROPPED\"}\n".repeat(100);
     let limits = Limits { line_bytes_max: 100, request_bytes_max: 2000 };
-    assert_eq!(encode(text.as_bytes(), Nanos(0), limits).unwrap_err().refusal, Refusal::TooLarge);
+    assert_eq!(encoded(text.as_bytes(), Nanos(0), limits).unwrap_err().refusal, Refusal::TooLarge);
+}
+
+#[test]
+fn records_that_outgrow_the_budget_are_busy() {
+    let text = "{\"verdict\":\"DROPPED\"}\n".repeat(1000);
+    let hold = Budget::new(50 << 10).take(text.len()).unwrap();
+    let denial = encode(text.as_bytes(), Nanos(0), LIMITS, hold).unwrap_err();
+    assert_eq!(denial.refusal, Refusal::Busy);
 }
 
 proptest! {
@@ -198,7 +212,7 @@ proptest! {
     fn no_line_is_a_panic_and_every_line_is_counted(text in "[ -~é]{0,80}", cut in 0..1800_usize) {
         let flow = one_line(DROPPED);
         let cut = flow.get(..cut).unwrap_or(&flow);
-        let lines = encode(format!("{text}\n{cut}").as_bytes(), Nanos(0), LIMITS).unwrap();
+        let lines = encoded(format!("{text}\n{cut}").as_bytes(), Nanos(0), LIMITS).unwrap();
         let given = [text.trim(), cut].into_iter().filter(|line| !line.is_empty()).count();
         prop_assert_eq!(decoded(&lines).len() as u64 + lines.rejected, given as u64);
     }

@@ -213,17 +213,18 @@ impl Follower {
 
     async fn offer(&self, batch: Bytes) -> Reply {
         let limits = flow::Limits::of(self.intake.settings());
-        // The lines, and the request that is made of them.
-        let hold = match self.intake.hold(Some(batch.len() as u64 * 3), usize::MAX) {
+        let hold = match self.intake.hold(Some(batch.len() as u64), usize::MAX) {
             Ok(hold) => hold,
             Err(denial) => return denial.into(),
         };
-        let reply = match away(batch, move |text| flow::encode(text, now(), limits)).await {
-            Ok(lines) => lines.deliver(&self.intake).await,
+        match away(batch, move |text| flow::encode(text, now(), limits, hold)).await {
+            Ok((lines, hold)) => {
+                let reply = lines.deliver(&self.intake).await;
+                drop(hold);
+                reply
+            }
             Err(denial) => denial.into(),
-        };
-        drop(hold);
-        reply
+        }
     }
 
     async fn save(&mut self) {

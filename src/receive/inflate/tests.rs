@@ -65,20 +65,31 @@ async fn members_of_a_gzip_body_count_together_against_the_limit() {
     assert_eq!(inflated(Coding::Gzip, body, MIB + 1).await, Err(Refusal::TooLarge));
 }
 
+/// 100 KB of zstd at most, for 1 GiB of zeros.
+fn zstd_bomb() -> Bytes {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    let zeros = vec![0; MIB];
+    for _ in 0..1024 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    Bytes::from(encoder.finish().unwrap())
+}
+
 #[tokio::test]
 async fn a_bomb_never_takes_more_than_the_limit_and_a_step_of_the_budget() {
-    let budget = Budget::new(64 * MIB);
-    let body = bomb(1024);
-    assert!(body.len() < 2 * MIB);
-    let hold = budget.take(body.len()).unwrap();
-    let limit = 4 * MIB;
-    let mut inflation = Inflation::new(Coding::Gzip, body.clone(), limit, hold).unwrap();
+    for (coding, body) in [(Coding::Gzip, bomb(1024)), (Coding::Zstd, zstd_bomb())] {
+        let budget = Budget::new(64 * MIB);
+        assert!(body.len() < 2 * MIB && (coding == Coding::Gzip || body.len() < 100_000));
+        let hold = budget.take(body.len()).unwrap();
+        let limit = 4 * MIB;
+        let mut inflation = Inflation::new(coding, body.clone(), limit, hold).unwrap();
 
-    assert_eq!(inflation.run(usize::MAX).unwrap_err().refusal, Refusal::TooLarge);
-    assert!(inflation.out.capacity() <= limit + 1);
-    assert!(64 * MIB - budget.left_bytes() <= body.len() + limit + 2048);
-    drop(inflation);
-    assert_eq!(budget.left_bytes(), 64 * MIB);
+        assert_eq!(inflation.run(usize::MAX).unwrap_err().refusal, Refusal::TooLarge);
+        assert!(inflation.out.capacity() <= limit + 1);
+        assert!(64 * MIB - budget.left_bytes() <= body.len() + limit + 2048);
+        drop(inflation);
+        assert_eq!(budget.left_bytes(), 64 * MIB);
+    }
 }
 
 #[tokio::test]
@@ -87,14 +98,15 @@ async fn a_bomb_that_does_not_fit_the_budget_is_busy_and_not_inflated() {
 }
 
 #[tokio::test]
-async fn a_zstd_frame_with_a_window_of_2_gib_is_refused() {
-    // Magic, a descriptor without content size, window log 31, an empty last block.
-    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
-    let small = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, 0x01, 0x00, 0x00];
-    let out = inflated(Coding::Zstd, Bytes::copy_from_slice(&frame), MIB).await;
-    assert_eq!(out, Err(Refusal::Malformed));
-    let out = inflated(Coding::Zstd, Bytes::copy_from_slice(&small), MIB).await;
-    assert_eq!(out, Ok(Bytes::new()));
+async fn a_zstd_frame_with_a_window_past_8_mib_is_refused() {
+    // Magic, no content size, the window's size as a power of two, an empty last block.
+    let frame = |log: u8| [0x28, 0xb5, 0x2f, 0xfd, 0x00, (log - 10) << 3, 0x01, 0x00, 0x00];
+    for (log, expected) in
+        [(23, Ok(Bytes::new())), (24, Err(Refusal::Malformed)), (31, Err(Refusal::Malformed))]
+    {
+        let body = Bytes::copy_from_slice(&frame(log));
+        assert_eq!(inflated(Coding::Zstd, body, MIB).await, expected, "window log {log}");
+    }
 }
 
 #[tokio::test]

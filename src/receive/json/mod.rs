@@ -10,27 +10,34 @@ mod sink;
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use self::scalar::Scalar;
 use self::schema::{Field, Kind, field};
 use self::sink::Sink;
 use super::Denial;
-use super::intake::too_large;
+use super::budget::Hold;
 use crate::evidence::Signal;
 use crate::ledger::Refusal;
 use crate::wire::Message;
 
-/// The request in `text` as protobuf of at most `limit` bytes.
-pub(super) fn transcode(signal: Signal, text: &[u8], limit: usize) -> Result<bytes::Bytes, Denial> {
-    let mut sink = Sink::new(text.len(), limit);
+/// The request in `text` as protobuf of at most `limit` bytes, and the hold for it.
+pub(super) fn transcode(
+    signal: Signal,
+    text: &[u8],
+    limit: usize,
+    hold: Hold,
+) -> Result<(Bytes, Hold), Denial> {
+    let mut sink = Sink::new(text.len(), limit, hold)?;
     let mut json = serde_json::Deserializer::from_slice(text);
     let request = Body { message: Message::request(signal), sink: &mut sink };
-    let read = request.deserialize(&mut json).and_then(|()| json.end());
-    match read {
-        Ok(()) => Ok(sink.finish()),
-        Err(_) if sink.is_full() => Err(too_large(limit)),
-        Err(error) => Err(Denial::new(Refusal::Malformed, error.to_string())),
+    match request.deserialize(&mut json).and_then(|()| json.end()) {
+        Ok(()) => sink.finish(),
+        Err(error) => {
+            let malformed = || Denial::new(Refusal::Malformed, error.to_string());
+            Err(sink.denial().unwrap_or_else(malformed))
+        }
     }
 }
 

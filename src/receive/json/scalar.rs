@@ -24,6 +24,7 @@ impl Scalar<'_> {
         tag: Option<u32>,
         sink: &mut Sink,
     ) -> Result<(), &'static str> {
+        sink.room()?;
         if let Some(number) = tag {
             sink.tag(number, kind.wire_type());
         }

@@ -2,28 +2,58 @@
 
 use bytes::Bytes;
 
+use crate::receive::Denial;
+use crate::receive::budget::Hold;
+use crate::receive::intake::too_large;
 use crate::wire::{encoded_len, write_varint};
 
-/// Protobuf that grows at its end, up to a limit.
+/// Protobuf that grows at its end, up to a limit, held before it is written.
 #[derive(Debug)]
 pub(super) struct Sink {
     out: Vec<u8>,
     prefix: Vec<u8>,
+    json_bytes: usize,
+    /// How far it may grow before more is held.
+    ceiling: usize,
     limit: usize,
+    hold: Hold,
+    denial: Option<Denial>,
 }
 
 impl Sink {
-    /// Protobuf takes about half the bytes of its JSON.
-    pub(super) fn new(json_bytes: usize, limit: usize) -> Self {
-        Self { out: Vec::with_capacity(json_bytes / 2), prefix: Vec::new(), limit }
+    /// Protobuf takes about half the bytes of its JSON, but for long lists of short numbers.
+    pub(super) fn new(json_bytes: usize, limit: usize, mut hold: Hold) -> Result<Self, Denial> {
+        let ceiling = json_bytes.min(limit);
+        hold.grow(json_bytes + ceiling)?;
+        let (out, prefix) = (Vec::with_capacity(ceiling / 2), Vec::new());
+        Ok(Self { out, prefix, json_bytes, ceiling, limit, hold, denial: None })
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.out.len() > self.limit
+    /// Why it stopped growing, if it did.
+    pub(super) fn denial(self) -> Option<Denial> {
+        self.denial
     }
 
-    pub(super) fn finish(self) -> Bytes {
-        Bytes::from(self.out)
+    pub(super) fn finish(mut self) -> Result<(Bytes, Hold), Denial> {
+        self.hold.resize(self.out.capacity())?;
+        Ok((Bytes::from(self.out), self.hold))
+    }
+
+    /// Before anything is written: whether there may be more.
+    pub(super) fn room(&mut self) -> Result<(), &'static str> {
+        if self.out.len() <= self.ceiling {
+            return Ok(());
+        }
+        let more = if self.out.len() > self.limit {
+            Err(too_large(self.limit))
+        } else {
+            self.ceiling = (self.ceiling * 2).min(self.limit);
+            self.hold.grow(self.json_bytes + self.ceiling)
+        };
+        more.map_err(|denial| {
+            self.denial = Some(denial);
+            "the request is too large"
+        })
     }
 
     pub(super) fn tag(&mut self, number: u32, wire_type: u32) {
@@ -49,9 +79,7 @@ impl Sink {
     ///
     /// Only a content of 128 bytes and more moves, once per level; that is far less than parsing it.
     pub(super) fn close(&mut self, start: usize) -> Result<(), &'static str> {
-        if self.is_full() {
-            return Err("the request is too large");
-        }
+        self.room()?;
         let length = self.out.len().saturating_sub(start) as u64;
         self.prefix.clear();
         write_varint(&mut self.prefix, length);

@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, spa
 use proptest::prelude::*;
 
 use super::*;
+use crate::receive::budget::Budget;
 
 const LIMIT: usize = 1 << 20;
 
@@ -46,8 +47,13 @@ const LOGS: &str = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"servic
     {"key":"some.map.key","value":{"stringValue":"some value"}}]}}},{"key":"bytes","value":
     {"bytesValue":"aGk="}}]}]}]}]}"#;
 
+fn written(signal: Signal, text: &[u8], limit: usize) -> Result<Bytes, Denial> {
+    let hold = Budget::new(8 << 20).take(text.len()).unwrap();
+    transcode(signal, text, limit, hold).map(|(bytes, _)| bytes)
+}
+
 fn read<T: prost::Message + Default>(signal: Signal, text: &str) -> T {
-    T::decode(transcode(signal, text.as_bytes(), LIMIT).unwrap()).unwrap()
+    T::decode(written(signal, text.as_bytes(), LIMIT).unwrap()).unwrap()
 }
 
 fn logs(record: &str) -> LogRecord {
@@ -57,7 +63,7 @@ fn logs(record: &str) -> LogRecord {
 }
 
 fn refusal(text: &str) -> Refusal {
-    transcode(Signal::Logs, text.as_bytes(), LIMIT).unwrap_err().refusal
+    written(Signal::Logs, text.as_bytes(), LIMIT).unwrap_err().refusal
 }
 
 #[test]
@@ -122,7 +128,7 @@ fn unknown_fields_and_nulls_are_passed_over() {
 #[test]
 fn an_empty_value_stays_a_value() {
     assert_eq!(logs(r#"{"body":{}}"#).body, Some(AnyValue { value: None }));
-    assert_eq!(transcode(Signal::Logs, b"{}", LIMIT).unwrap(), bytes::Bytes::new());
+    assert_eq!(written(Signal::Logs, b"{}", LIMIT).unwrap(), Bytes::new());
 }
 
 #[test]
@@ -166,9 +172,21 @@ fn a_request_that_grows_past_the_limit_is_too_large() {
         {{"explicitBounds":[{}1]}}]}}}}]}}]}}]}}"#,
         "0,".repeat(1000)
     );
-    let denial = transcode(Signal::Metrics, text.as_bytes(), 4000).unwrap_err();
+    let denial = written(Signal::Metrics, text.as_bytes(), 4000).unwrap_err();
     assert_eq!(denial.refusal, Refusal::TooLarge);
-    assert!(transcode(Signal::Metrics, text.as_bytes(), 9000).is_ok());
+    assert!(written(Signal::Metrics, text.as_bytes(), 9000).is_ok());
+}
+
+#[test]
+fn a_request_that_outgrows_the_budget_is_busy_and_stops_growing() {
+    let numbers = "0,".repeat(100_000);
+    let text = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"histogram":{{"dataPoints":[
+        {{"explicitBounds":[{numbers}1]}}]}}}}]}}]}}]}}"#
+    );
+    let hold = Budget::new(500 << 10).take(text.len()).unwrap();
+    let denial = transcode(Signal::Metrics, text.as_bytes(), LIMIT, hold).unwrap_err();
+    assert_eq!(denial.refusal, Refusal::Busy);
 }
 
 fn any_value() -> impl Strategy<Value = AnyValue> {
@@ -240,8 +258,8 @@ proptest! {
 
     #[test]
     fn no_text_is_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0..1500_usize) {
-        drop(transcode(Signal::Logs, &bytes, LIMIT));
-        drop(transcode(Signal::Logs, LOGS.as_bytes().get(..cut).unwrap_or_default(), LIMIT));
+        drop(written(Signal::Logs, &bytes, LIMIT));
+        drop(written(Signal::Logs, LOGS.as_bytes().get(..cut).unwrap_or_default(), LIMIT));
     }
 }
 
