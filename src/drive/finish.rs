@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{UNCOMMITTED_MAX, now};
-use crate::evidence::{JourneyId, Nanos, Place, Position, Symbols};
+use crate::evidence::{JourneyId, Nanos, Place, Position, Signal, Symbols};
 use crate::index::Keeper;
 use crate::join::{Journey, hops};
 use crate::ledger::{Account, Holding, Reason};
@@ -80,12 +80,12 @@ impl Finish {
                 }
             }
             Finished::Lost(place, reason) => {
-                if let Some(signal) = self.holding.settle(place.batch) {
+                if let Some(signal) = self.holding.settle(place.batch).filter(is_item) {
                     self.account.lost(signal, reason, 1);
                 }
             }
             Finished::Copied(place) => {
-                if let Some(signal) = self.holding.take_again(place.batch) {
+                if let Some(signal) = self.holding.take_again(place.batch).filter(is_item) {
                     self.account.copied(signal, 1);
                 }
             }
@@ -130,7 +130,8 @@ impl Finish {
 
     /// Settles what is new in this revision; the rest was settled with an earlier one.
     fn done(&self, journey: &Journey) {
-        for signal in self.holding.settle_all(journey.fresh.iter().map(|place| place.batch)) {
+        let settled = self.holding.settle_all(journey.fresh.iter().map(|place| place.batch));
+        for signal in settled.into_iter().filter(is_item) {
             self.account.done(signal, 1);
         }
     }
@@ -144,4 +145,9 @@ impl Finish {
             }
         }
     }
+}
+
+/// Exemplars belong to points, and those have passed by.
+fn is_item(signal: &Signal) -> bool {
+    *signal != Signal::Metrics
 }

@@ -165,9 +165,11 @@ impl Open {
     /// The journey as it is now.
     pub(super) fn journey(&self, at: u32) -> Option<Journey> {
         let entry = self.entries.get(at)?;
-        let evidence: Vec<_> = self.list(entry).collect();
+        let mut evidence: Vec<_> = self.list(entry).collect();
         let fresh = evidence.get(..usize::try_from(entry.count - entry.emitted).ok()?);
         let fresh: Vec<_> = fresh.unwrap_or_default().iter().map(|(_, place)| *place).collect();
+        // Oldest first is nearly in order already, which spares the sort most of its moves.
+        evidence.reverse();
         let mut journey = Journey::new(entry.home, evidence);
         journey.fresh = fresh;
         journey.fresh.sort_unstable();
