@@ -1,3 +1,12 @@
 //! Tests that start the real gateway.
 
+#![cfg(test)]
+
+mod command;
+mod crash;
+mod destinations;
+mod doors;
+mod joined;
+mod sdk;
+mod support;
 mod tidy;

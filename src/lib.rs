@@ -18,6 +18,6 @@ pub mod export;
 pub mod query;
 pub mod serve;
 pub mod settings;
-mod drive;
+pub mod drive;
 pub mod pipeline;
 pub mod demo;

@@ -9,7 +9,6 @@
 //! Nothing is drained at the end: what is open stays in the log, and the next start reads it again
 //! from the first batch of which anything was unsettled.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -22,36 +21,31 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::drive::{self, CLOSED_MAX, Feed, Finish, INBOX_MAX, Input, ShardLoop};
-use crate::evidence::{Position, Signal, Symbols};
+use crate::drive;
+use crate::drive::{
+    CLOSED_MAX, Feed, Finish, INBOX_MAX, Input, Inside, Listeners, ShardLoop, Watched, recover,
+    tick,
+};
+use crate::evidence::Symbols;
 use crate::export::{Forwarder, Health};
+use crate::index;
 use crate::index::{Current, Describer, Keeper};
 use crate::join::{Shard, Table};
-use crate::ledger::{Account, Holding, Ledger};
+use crate::ledger::{Holding, Ledger};
 use crate::limit::Interner;
-use crate::log::{Cursor, Log};
+use crate::log;
+use crate::log::Log;
 use crate::measure::Hops;
+use crate::receive;
 use crate::receive::Intake;
+use crate::redact;
 use crate::redact::Policy;
+use crate::serve;
 use crate::serve::{Export, Redacted, Sources};
 use crate::settings::Settings;
-use crate::{index, log, receive, redact, serve};
 
-/// How often cursors are saved, the log is trimmed and what is held is counted.
-const TICK: Duration = Duration::from_millis(250);
 /// Batches that are read ahead for one exporter.
 const FORWARD_MAX: usize = 16;
-
-/// Bound outside, so that a test can start a gateway on ports of its own.
-#[derive(Debug)]
-pub struct Listeners {
-    /// OTLP over gRPC.
-    pub grpc: Option<TcpListener>,
-    /// OTLP over HTTP, and flows.
-    pub http: Option<TcpListener>,
-    /// The API.
-    pub api: TcpListener,
-}
 
 /// A running gateway.
 pub struct Gateway {
@@ -70,15 +64,8 @@ pub struct Gateway {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address is taken, or not ours.
-    #[error("cannot listen on {address} ({key})")]
-    Listen {
-        /// Which setting names it.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] drive::ListenError),
     /// The key of the pseudonyms.
     #[error("cannot make or read the key of the pseudonyms in {0}")]
     Key(std::path::PathBuf, #[source] io::Error),
@@ -123,46 +110,6 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     gateway.stop().await?;
     tracing::info!("stopped");
     Ok(())
-}
-
-impl Listeners {
-    /// Binds what the settings name.
-    ///
-    /// # Errors
-    /// When an address is taken, or not ours.
-    pub async fn bind(settings: &Settings) -> Result<Self, Error> {
-        let grpc = bind("receive.otlp.grpc.listen", settings.receive.grpc);
-        let http = bind("receive.otlp.http.listen", settings.receive.http);
-        let (grpc, http) = (grpc.await?, http.await?);
-        let address = settings.serve.listen;
-        let api = TcpListener::bind(address).await;
-        let api = api.map_err(|source| Error::Listen { key: "serve.listen", address, source })?;
-        Ok(Self { grpc, http, api })
-    }
-
-    fn announce(&self) {
-        let address = |listener: &TcpListener| listener.local_addr().map(|it| it.to_string());
-        if let Some(Ok(address)) = self.grpc.as_ref().map(address) {
-            tracing::info!(%address, "OTLP over gRPC");
-        }
-        if let Some(Ok(address)) = self.http.as_ref().map(address) {
-            tracing::info!(%address, "OTLP over HTTP, and flows at /v1/flows");
-        }
-        if let Ok(address) = address(&self.api) {
-            tracing::info!(address = %format!("http://{address}"), "API");
-        }
-    }
-}
-
-async fn bind(
-    key: &'static str,
-    address: Option<SocketAddr>,
-) -> Result<Option<TcpListener>, Error> {
-    let Some(address) = address else { return Ok(None) };
-    match TcpListener::bind(address).await {
-        Ok(listener) => Ok(Some(listener)),
-        Err(source) => Err(Error::Listen { key, address, source }),
-    }
 }
 
 impl Gateway {
@@ -267,20 +214,6 @@ struct Joined {
     index: Option<Current>,
 }
 
-/// A consumer of the log whose account is kept up to date.
-struct Watched {
-    account: Arc<Account>,
-    cursor: Cursor,
-    /// The join holds what is neither in the log ahead of it nor settled.
-    join: Option<Inside>,
-}
-
-/// Where the join is.
-struct Inside {
-    fed: Arc<AtomicU64>,
-    holding: Arc<Holding>,
-}
-
 impl Parts {
     /// Feed, shards and finish, with the queues between them.
     fn join(&mut self, settings: &Settings) -> Result<Joined, Error> {
@@ -288,8 +221,12 @@ impl Parts {
         let index = keeper.as_ref().map(Keeper::current);
         let account = self.ledger.open(if keeper.is_some() { "index" } else { "join" });
         let cursor = self.log.cursor(account.consumer());
-        recover(&self.log, &cursor, &account);
-        let fed = Arc::new(AtomicU64::new(cursor.get().0));
+        // An index that is new, or older than the cursor says, is made again from the log.
+        let from =
+            keeper.as_ref().map_or(cursor.get(), |keeper| keeper.complete_to().min(cursor.get()));
+        let from = from.max(self.log.start());
+        recover(&self.log, from, &account);
+        let fed = Arc::new(AtomicU64::new(from.0));
         let holding = Arc::new(Holding::new());
         let (finisher, finished) = sync_channel(CLOSED_MAX);
         let count = settings.join.shards.max(1);
@@ -316,7 +253,7 @@ impl Parts {
         };
         self.thread("finish", move || finish.run())?;
         let feed = Feed {
-            reader: self.log.reader(cursor.get()),
+            reader: self.log.reader(from),
             interner: Interner::new(Arc::clone(&self.symbols)),
             shards: shards.clone(),
             holding: Arc::clone(&holding),
@@ -344,7 +281,7 @@ impl Parts {
     fn export(&mut self, destination: &crate::settings::Destination) -> Export {
         let account = self.ledger.open(&format!("export/{}", destination.name));
         let cursor = self.log.cursor(account.consumer());
-        recover(&self.log, &cursor, &account);
+        recover(&self.log, cursor.get(), &account);
         let health = Arc::new(Health::new());
         let (sender, receiver) = mpsc::channel(FORWARD_MAX);
         let reader = self.log.reader(cursor.get());
@@ -405,42 +342,5 @@ impl Parts {
         let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
         self.threads.push(thread.map_err(Error::Thread)?);
         Ok(())
-    }
-}
-
-/// What lies unread in the log at the start.
-fn recover(log: &Log, cursor: &Cursor, account: &Account) {
-    for (signal, items) in Signal::ALL.into_iter().zip(log.items(cursor.get())) {
-        account.recovered(signal, items);
-    }
-}
-
-/// Saves cursors, trims the log and counts what is held, until `stop`.
-async fn tick(log: Log, watched: Vec<Watched>, stop: CancellationToken) {
-    let watched = Arc::new(watched);
-    while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-        let (log, watched) = (log.clone(), Arc::clone(&watched));
-        let ticked = tokio::task::spawn_blocking(move || {
-            log.trim(drive::now());
-            watched.iter().for_each(|consumer| consumer.count(&log));
-        });
-        if ticked.await.is_err() {
-            tracing::error!("the log could not be trimmed for a fault");
-        }
-    }
-}
-
-impl Watched {
-    fn count(&self, log: &Log) {
-        let from = match &self.join {
-            Some(inside) => Position(inside.fed.load(Ordering::Acquire)),
-            None => self.cursor.get(),
-        };
-        for (signal, unread) in Signal::ALL.into_iter().zip(log.items(from)) {
-            // Exemplars are held for the journeys they belong to, and are no items of their own.
-            let join = self.join.as_ref().filter(|_| signal != Signal::Metrics);
-            let inside = join.map_or(0, |inside| inside.holding.items(signal));
-            self.account.hold(signal, unread + inside);
-        }
     }
 }

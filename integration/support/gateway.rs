@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -76,7 +76,7 @@ impl Gateway {
         text
     }
 
-    pub(crate) fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -128,17 +128,13 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         // It may have ended already, which is what was wanted.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ended = self.process.kill().and_then(|()| self.process.wait());
     }
 }
 
 fn spawn(folder: &Path, ports: Ports, settings: &[String]) -> Child {
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("own.log"))
-        .unwrap();
+    let log =
+        std::fs::File::options().create(true).append(true).open(folder.join("own.log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hopline"));
     command.arg("run");
     let listen = |key: &str, port: u16| format!("{key}=127.0.0.1:{port}");

@@ -119,7 +119,8 @@ impl Finish {
         // Read before the lowest: a batch that is fed in between is held by then.
         let fed = Position(self.fed.load(Ordering::Acquire));
         if let Some(keeper) = &mut self.keeper {
-            let Some(journeys) = keeper.commit(now, "") else { return false };
+            let begun = self.holding.lowest().unwrap_or(fed).min(fed);
+            let Some(journeys) = keeper.commit(now, begun) else { return false };
             for journey in journeys {
                 self.done(&journey);
             }

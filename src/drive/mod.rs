@@ -10,13 +10,17 @@ mod feed;
 mod finish;
 mod forward;
 mod intake;
+mod listen;
 mod shard;
+mod watch;
 
 pub(crate) use feed::Feed;
 pub(crate) use finish::{Finish, Finished};
 pub(crate) use forward::forward;
 pub(crate) use intake::intake;
+pub use listen::{ListenError, Listeners};
 pub(crate) use shard::{Input, ShardLoop, ask};
+pub(crate) use watch::{Inside, Watched, recover, tick};
 
 use crate::evidence::Nanos;
 

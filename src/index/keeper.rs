@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Describer, Error, Searcher, Settings, Writer};
-use crate::evidence::{JourneyId, Nanos};
+use crate::evidence::{JourneyId, Nanos, Position, Symbols};
 use crate::join::{Hop, Journey, hops};
 
 /// Writes journeys, and remembers those that are not committed yet: when the index fails, it is
@@ -11,11 +11,16 @@ use crate::join::{Hop, Journey, hops};
 pub struct Keeper {
     settings: Settings,
     describer: Describer,
-    symbols: Arc<crate::evidence::Symbols>,
+    symbols: Arc<Symbols>,
     writer: Option<Writer>,
     current: Current,
     waiting: Vec<Waiting>,
+    /// What the last commit said of the log.
+    complete_to: Position,
 }
+
+/// An index that nothing was added to need not follow the log more closely than this.
+const STRIDE_BYTES: u64 = 16 << 20;
 
 /// What a commit will make lasting.
 enum Waiting {
@@ -62,13 +67,21 @@ impl Keeper {
     pub fn open(
         settings: Settings,
         describer: Describer,
-        symbols: Arc<crate::evidence::Symbols>,
+        symbols: Arc<Symbols>,
         now: Nanos,
     ) -> Result<Self, Error> {
         let (writer, searcher) = Writer::open(settings.clone(), now)?;
         let current = Current(Arc::new(RwLock::new(State { searcher, failing: None })));
-        let writer = Some(writer);
-        Ok(Self { settings, describer, symbols, writer, current, waiting: Vec::new() })
+        // Nothing, for an index that is new: all of the log is to be read.
+        let complete_to = Position(writer.payload().parse().unwrap_or(0));
+        let (writer, waiting) = (Some(writer), Vec::new());
+        Ok(Self { settings, describer, symbols, writer, current, waiting, complete_to })
+    }
+
+    /// All evidence before this is in the index, or will never be.
+    #[must_use]
+    pub fn complete_to(&self) -> Position {
+        self.complete_to
     }
 
     /// What searches it.
@@ -107,16 +120,23 @@ impl Keeper {
     }
 
     /// Makes everything since the last commit searchable and lasting, and answers the journeys
-    /// among it: their evidence is settled. `None` when the index fails; it is tried again.
-    pub fn commit(&mut self, now: Nanos, payload: &str) -> Option<Vec<Arc<Journey>>> {
+    /// among it: their evidence is settled. All evidence before `begun` is in them or was settled
+    /// earlier. `None` when the index fails; it is tried again.
+    pub fn commit(&mut self, now: Nanos, begun: Position) -> Option<Vec<Arc<Journey>>> {
         if self.writer.is_none() {
             self.reopen(now);
         }
-        let committed = self.writer.as_mut()?.commit(now, payload);
+        let writer = self.writer.as_mut()?;
+        let is_far = begun.0.saturating_sub(self.complete_to.0) >= STRIDE_BYTES;
+        if self.waiting.is_empty() && !is_far {
+            return Some(Vec::new());
+        }
+        let committed = writer.commit(now, &begun.0.to_string());
         if committed.is_err() {
             self.note(committed.err());
             return None;
         }
+        self.complete_to = begun;
         let journeys = self.waiting.drain(..).filter_map(|waiting| match waiting {
             Waiting::Journey(journey) => Some(journey),
             Waiting::Retracted(_) => None,

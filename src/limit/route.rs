@@ -92,6 +92,7 @@ fn is_variable(segment: &str) -> bool {
             || is_date(segment)
             || is_address(segment)
             || is_email(segment)
+            || is_numbered(segment)
             || is_token(segment))
 }
 
@@ -107,6 +108,14 @@ fn is_parameter(segment: &str) -> bool {
 fn is_integer(segment: &str) -> bool {
     let digits = segment.strip_prefix(['-', '+']).unwrap_or(segment);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A word and a number: `order-12345`, `P-1166`, `sku_981`. Two digits are a version or a format.
+fn is_numbered(segment: &str) -> bool {
+    let number = segment.rsplit(['-', '_']).next().unwrap_or_default();
+    number.len() < segment.len()
+        && number.len() >= 3
+        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The digit is asked for because `facade` and `deadbeef` are words.

@@ -9,8 +9,10 @@ use super::problem::Problem;
 use super::{Shared, Wanted};
 use crate::evidence::{JourneyId, Position, RequestKey, TraceId};
 use crate::index::{OriginLine, PlaceLine, Summary};
+use crate::join;
 use crate::log::{Batch, Log};
-use crate::{join, query, wire};
+use crate::query;
+use crate::wire;
 
 /// One journey with its evidence.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -29,11 +29,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::evidence::{JourneyId, Nanos, RequestKey, Symbols};
 use crate::export::Health;
+use crate::index;
 use crate::join::{Held, Journey};
 use crate::ledger::Ledger;
 use crate::log::Log;
+use crate::measure;
 use crate::receive::Counters;
-use crate::{index, measure};
 
 /// How many searches run at a time.
 pub const SEARCHES_MAX: usize = 4;

@@ -5,7 +5,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::checked::{Ack, Action, Compression, Destination, Header, Settings};
-use crate::{export, index, join, log, measure, receive, redact};
+use crate::export;
+use crate::index;
+use crate::join;
+use crate::log;
+use crate::measure;
+use crate::receive;
+use crate::redact;
 
 impl Settings {
     /// For the doors.

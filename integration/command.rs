@@ -1,0 +1,70 @@
+//! The program as a person meets it.
+
+use std::process::{Command, Output};
+
+use crate::support::gateway::Gateway;
+
+fn hopline(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hopline")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_plays_the_demo_and_finds_its_requests() {
+    let gateway = Gateway::start(&[]).await;
+    let (grpc, http, api) = (gateway.grpc(), gateway.otlp_http(""), gateway.api(""));
+
+    let arguments =
+        ["demo", "--endpoint", &grpc, "--rate", "30", "--seconds", "3", "--flows", &http];
+    let played = hopline(&arguments);
+
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    assert!(
+        text(&played.stdout).contains(" 0 not taken")
+            || text(&played.stdout).contains("0 not taken")
+    );
+    gateway.found("service:payment").await;
+    let found = hopline(&["search", "service:payment outcome:success", "--api", &api]);
+    let table = text(&found.stdout);
+    assert!(table.contains("POST /checkout"), "{table}{}", text(&found.stderr));
+    let json = hopline(&["search", "", "--limit", "1", "--json", "--api", &api]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["hits"].as_array().unwrap().len(), 1);
+    let status = gateway.settled().await;
+    assert_eq!(status["symbols"]["overflowed"], 0);
+}
+
+#[tokio::test]
+async fn a_wrong_query_is_explained_under_the_place() {
+    let gateway = Gateway::start(&[]).await;
+    let found = hopline(&["search", "card AND statsu:500", "--api", &gateway.api("")]);
+    assert!(!found.status.success());
+    let said = text(&found.stderr);
+    assert!(said.contains("\n           ^") && said.contains("status"), "{said}");
+}
+
+#[test]
+fn a_gateway_that_is_not_there_is_named() {
+    let found = hopline(&["search", "word", "--api", "http://127.0.0.1:1"]);
+    assert!(!found.status.success());
+    assert!(text(&found.stderr).contains("no gateway answers at http://127.0.0.1:1"));
+}
+
+#[test]
+fn an_unknown_setting_is_refused_with_a_suggestion() {
+    let checked = hopline(&["check", "--set", "join.shard=3"]);
+    assert!(!checked.status.success());
+    assert!(text(&checked.stderr).contains("join.shards"), "{}", text(&checked.stderr));
+}
+
+#[test]
+fn the_example_files_pass_the_check() {
+    for file in ["config/default.yaml", "config/gateway.yaml", "config/sidecar.yaml"] {
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let checked = hopline(&["check", "--config", &path]);
+        assert!(checked.status.success(), "{file}: {}", text(&checked.stderr));
+    }
+}
