@@ -10,7 +10,7 @@
 //! from the first batch of which anything was unsettled.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{io, thread};
@@ -23,8 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drive;
 use crate::drive::{
-    CLOSED_MAX, Feed, Finish, INBOX_MAX, Input, Inside, Listeners, ShardLoop, Watched, recover,
-    tick,
+    CLOSED_MAX, Ends, Feed, Finish, Inlet, Inside, Listeners, ShardLoop, Watched, recover, tick,
 };
 use crate::evidence::Symbols;
 use crate::export::{Forwarder, Health};
@@ -45,19 +44,37 @@ use crate::serve::{Export, Redacted, Sources};
 use crate::settings::Settings;
 
 /// Batches that are read ahead for one exporter.
-const FORWARD_MAX: usize = 16;
+const FORWARD_MAX: usize = 2;
 
 /// A running gateway.
 pub struct Gateway {
     log: Log,
     sources: Arc<Sources>,
-    /// Stops the doors and the destinations.
-    stop: CancellationToken,
-    /// Stops the API, last.
-    stop_api: CancellationToken,
-    tasks: JoinSet<()>,
+    tokens: Tokens,
+    tasks: Tasks,
     threads: Vec<thread::JoinHandle<()>>,
     deadline: Duration,
+}
+
+/// What is told to end, in this order.
+#[derive(Clone, Default)]
+struct Tokens {
+    /// Doors and exporters: take nothing more, end what is in progress.
+    stop: CancellationToken,
+    /// Feed, shards, finish and the readers of the log.
+    halt: CancellationToken,
+    /// The API.
+    silence: CancellationToken,
+    /// A thread has died.
+    failed: CancellationToken,
+}
+
+/// What has ended when nothing is left of it.
+#[derive(Default)]
+struct Tasks {
+    doors: JoinSet<()>,
+    exporters: JoinSet<()>,
+    others: JoinSet<()>,
 }
 
 /// The gateway cannot start, or did not stop in time.
@@ -84,6 +101,9 @@ pub enum Error {
     /// A signal.
     #[error("cannot wait for a signal")]
     Signal(#[source] io::Error),
+    /// A thread died of a fault of ours. Nothing is lost: the log has it.
+    #[error("a thread has died")]
+    Died,
     /// Threads were still working at the deadline. Nothing is lost: the log has it.
     #[error("did not stop within {0:?}")]
     Deadline(Duration),
@@ -102,14 +122,16 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     listeners.announce();
     let gateway = Gateway::start(&settings, listeners)?;
     tracing::info!(ack = settings.for_log().ack.name(), data = %settings.data_dir.display(), "ready");
+    let failed = gateway.tokens.failed.clone();
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
+        () = failed.cancelled() => tracing::error!("a thread has died; starting anew mends it"),
     }
     tracing::info!("stopping");
     gateway.stop().await?;
     tracing::info!("stopped");
-    Ok(())
+    if failed.is_cancelled() { Err(Error::Died) } else { Ok(()) }
 }
 
 impl Gateway {
@@ -128,8 +150,8 @@ impl Gateway {
             measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
             redacted: Arc::new(Redacted::default()),
             log,
-            stop: CancellationToken::new(),
-            tasks: JoinSet::new(),
+            tokens: Tokens::default(),
+            tasks: Tasks::default(),
             threads: Vec::new(),
             watched: Vec::new(),
         };
@@ -154,44 +176,47 @@ impl Gateway {
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });
-        let stop_api = CancellationToken::new();
-        let api = serve::serve(listeners.api, Arc::clone(&sources), stop_api.clone());
-        parts.task("the API", api);
+        let api = serve::serve(listeners.api, Arc::clone(&sources), parts.tokens.silence.clone());
+        watched_task(&mut parts.tasks.others, "the API", api);
         parts.doors(listeners.grpc, listeners.http, intake, settings);
-        let Parts { log, stop, mut tasks, threads, watched, .. } = parts;
-        tasks.spawn(tick(log.clone(), watched, stop.clone()));
+        let Parts { log, tokens, mut tasks, threads, watched, .. } = parts;
+        tasks.others.spawn(tick(log.clone(), watched, tokens.halt.clone()));
         sources.ready.store(true, Ordering::Release);
         let deadline = settings.deadline();
-        Ok(Self { log, sources, stop, stop_api, tasks, threads, deadline })
+        Ok(Self { log, sources, tokens, tasks, threads, deadline })
     }
 
     /// Closes the doors, lets requests in progress end, commits what is finished, saves cursors.
     ///
     /// # Errors
     /// When that takes longer than `shutdown.deadline`.
-    pub async fn stop(mut self) -> Result<(), Error> {
+    pub async fn stop(self) -> Result<(), Error> {
+        let deadline = self.deadline;
+        tokio::time::timeout(deadline, self.wind_down())
+            .await
+            .map_err(|_| Error::Deadline(deadline))
+    }
+
+    async fn wind_down(mut self) {
         self.sources.ready.store(false, Ordering::Release);
-        self.stop.cancel();
+        self.tokens.stop.cancel();
+        while self.tasks.doors.join_next().await.is_some() {}
+        self.tokens.halt.cancel();
+        while self.tasks.exporters.join_next().await.is_some() {}
         let (log, threads) = (self.log.clone(), std::mem::take(&mut self.threads));
         let closed = tokio::task::spawn_blocking(move || {
-            log.close();
             for thread in threads {
-                if thread.join().is_err() {
-                    tracing::error!("a thread had died of a fault");
-                }
+                // One that died has said so.
+                let _died = thread.join();
             }
-            // The last commit moved the cursor of the join.
-            log.trim(drive::now());
+            // The last commit and the last answers have moved the cursors.
+            log.close();
         });
-        self.stop_api.cancel();
-        let all = async {
-            while self.tasks.join_next().await.is_some() {}
-            closed.await.is_ok()
-        };
-        match tokio::time::timeout(self.deadline, all).await {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Error::Deadline(self.deadline)),
+        if closed.await.is_err() {
+            tracing::error!("the log could not be closed for a fault");
         }
+        self.tokens.silence.cancel();
+        while self.tasks.others.join_next().await.is_some() {}
     }
 }
 
@@ -202,15 +227,15 @@ struct Parts {
     measures: Arc<Mutex<Hops>>,
     redacted: Arc<Redacted>,
     log: Log,
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
+    tokens: Tokens,
+    tasks: Tasks,
     threads: Vec<thread::JoinHandle<()>>,
     watched: Vec<Watched>,
 }
 
 /// What the rest of the path needs of the join.
 struct Joined {
-    shards: Vec<SyncSender<Input>>,
+    shards: Vec<Inlet>,
     index: Option<Current>,
 }
 
@@ -230,11 +255,12 @@ impl Parts {
         let holding = Arc::new(Holding::new());
         let (finisher, finished) = sync_channel(CLOSED_MAX);
         let count = settings.join.shards.max(1);
-        let (shards, inboxes): (Vec<_>, Vec<_>) =
-            (0..count).map(|_| sync_channel(INBOX_MAX)).unzip();
-        for (index, inbox) in inboxes.into_iter().enumerate() {
+        let (shards, outlets): (Vec<_>, Vec<_>) = (0..count).map(|_| Inlet::new()).unzip();
+        for (index, (inbox, questions)) in outlets.into_iter().enumerate() {
             let table = Table::new(settings.for_shard(), Shard { index, count });
-            let shard = ShardLoop::new(table, inbox, shards.clone(), finisher.clone());
+            let (peers, finisher) = (shards.clone(), finisher.clone());
+            let halt = self.tokens.halt.clone();
+            let shard = ShardLoop::new(table, Ends { inbox, questions, peers, finisher, halt });
             self.thread(&format!("join-{index}"), move || shard.run())?;
         }
         // The finisher ends when the last shard has.
@@ -250,6 +276,7 @@ impl Parts {
             cursor: cursor.clone(),
             fed: Arc::clone(&fed),
             replay_end: self.log.end(),
+            halt: self.tokens.halt.clone(),
         };
         self.thread("finish", move || finish.run())?;
         let feed = Feed {
@@ -260,6 +287,7 @@ impl Parts {
             account: Arc::clone(&account),
             fed: Arc::clone(&fed),
             runtime: Handle::current(),
+            halt: self.tokens.halt.clone(),
         };
         self.thread("feed", move || feed.run())?;
         self.watched.push(Watched { account, cursor, join: Some(Inside { fed, holding }) });
@@ -285,15 +313,21 @@ impl Parts {
         let health = Arc::new(Health::new());
         let (sender, receiver) = mpsc::channel(FORWARD_MAX);
         let reader = self.log.reader(cursor.get());
-        self.tasks.spawn(drive::forward(reader, Arc::clone(&account), sender));
+        self.tasks.exporters.spawn(drive::forward(
+            reader,
+            Arc::clone(&account),
+            sender,
+            self.tokens.halt.clone(),
+        ));
         let forwarder = Forwarder {
             destination: destination.for_export(),
             account: Arc::clone(&account),
             health: Arc::clone(&health),
         };
         let delivered = cursor.clone();
-        let sent = forwarder.run(receiver, move |to| delivered.advance(to), self.stop.clone());
-        self.task("an exporter", sent);
+        let sent =
+            forwarder.run(receiver, move |to| delivered.advance(to), self.tokens.stop.clone());
+        watched_task(&mut self.tasks.exporters, "an exporter", sent);
         self.watched.push(Watched { account, cursor, join: None });
         Export { name: destination.name.clone(), endpoint: destination.endpoint.clone(), health }
     }
@@ -311,36 +345,53 @@ impl Parts {
         intake: Intake,
         settings: &Settings,
     ) {
-        let stop = self.stop.clone();
+        let stop = self.tokens.stop.clone();
+        let doors = &mut self.tasks.doors;
         for path in settings.receive.follow.clone() {
             let checkpoints = settings.data_dir.join("follow");
             let followed = receive::follow(path, intake.clone(), checkpoints, stop.clone());
-            self.task("a followed file", followed);
+            watched_task(doors, "a followed file", followed);
         }
         if let Some(grpc) = grpc {
-            self.task("OTLP over gRPC", receive::serve_grpc(grpc, intake.clone(), stop.clone()));
+            let served = receive::serve_grpc(grpc, intake.clone(), stop.clone());
+            watched_task(doors, "OTLP over gRPC", served);
         }
         if let Some(http) = http {
-            self.task("OTLP over HTTP", receive::serve_http(http, intake, stop));
+            watched_task(doors, "OTLP over HTTP", receive::serve_http(http, intake, stop));
         }
-    }
-
-    /// A task whose failure an operator should know of.
-    fn task<E: std::error::Error + Send>(
-        &mut self,
-        what: &'static str,
-        work: impl Future<Output = Result<(), E>> + Send + 'static,
-    ) {
-        self.tasks.spawn(async move {
-            if let Err(error) = work.await {
-                tracing::error!(%error, what, "has failed");
-            }
-        });
     }
 
     fn thread(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+        let alarm = Alarm(self.tokens.failed.clone());
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _alarm = alarm;
+            work();
+        });
         self.threads.push(thread.map_err(Error::Thread)?);
         Ok(())
     }
+}
+
+/// Tells the gateway when the thread that has it dies.
+struct Alarm(CancellationToken);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cancel();
+        }
+    }
+}
+
+/// A task whose failure an operator should know of.
+fn watched_task<E: std::error::Error + Send>(
+    tasks: &mut JoinSet<()>,
+    what: &'static str,
+    work: impl Future<Output = Result<(), E>> + Send + 'static,
+) {
+    tasks.spawn(async move {
+        if let Err(error) = work.await {
+            tracing::error!(%error, what, "has failed");
+        }
+    });
 }

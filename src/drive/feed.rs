@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
-use super::Input;
+use super::{Inlet, Input};
 use crate::evidence::{Evidence, Signal};
 use crate::join::Shard;
 use crate::ledger::{Account, Holding, Reason};
@@ -17,26 +17,31 @@ use crate::normalize;
 
 /// How long a disk that cannot be read is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Evidence that goes to a shard at once. A batch may have millions.
+const PIECE_MAX: usize = 1024;
 
 /// Reads the log from where the join's evidence is unsettled.
 pub(crate) struct Feed {
     pub(crate) reader: Reader,
     pub(crate) interner: Interner,
-    pub(crate) shards: Vec<SyncSender<Input>>,
+    pub(crate) shards: Vec<Inlet>,
     pub(crate) holding: Arc<Holding>,
     pub(crate) account: Arc<Account>,
     /// Everything before this is with the shards, or settled.
     pub(crate) fed: Arc<AtomicU64>,
     pub(crate) runtime: Handle,
+    /// The gateway stops.
+    pub(crate) halt: CancellationToken,
 }
 
 impl Feed {
-    /// Feeds until the log is closed and read to its end, then stops the shards.
+    /// Feeds until the gateway stops. What is unread then is read at the next start.
     pub(crate) fn run(mut self) {
-        loop {
-            match self.runtime.block_on(self.reader.next()) {
+        let (runtime, halt) = (self.runtime.clone(), self.halt.clone());
+        while let Some(read) = runtime.block_on(halt.run_until_cancelled(self.reader.next())) {
+            match read {
                 Ok(Some(batch)) => self.batch(&batch),
-                Ok(None) => break,
+                Ok(None) => return,
                 Err(Error::Corrupt { at, next: _, items }) => {
                     tracing::error!(position = at.0, "a damaged span of the log is passed over");
                     for (signal, items) in Signal::ALL.into_iter().zip(items) {
@@ -57,44 +62,65 @@ impl Feed {
             }
             self.fed.store(self.reader.position().0, Ordering::Release);
         }
-        for shard in &self.shards {
-            // A shard that is gone has stopped already.
-            let _gone = shard.send(Input::Stop);
-        }
     }
 
     fn batch(&mut self, batch: &Batch) {
-        let mut parts: Vec<Vec<Evidence>> = vec![Vec::new(); self.shards.len()];
+        let (signal, items) = (batch.head.signal, batch.head.items);
+        // Taken before anything is sent: what is held must never be settled first.
+        let taken = if signal == Signal::Metrics {
+            self.account.passed(signal, u64::from(items));
+            exemplars(batch)
+        } else {
+            items
+        };
+        self.holding.take(batch.position, signal, taken);
+        let found = self.send(batch);
+        // Redaction checked the bytes and the log their checksum: all of it was read.
+        for _ in found..taken {
+            if let Some(signal) = self.holding.settle(batch.position) {
+                self.account.lost(signal, Reason::Corrupt, 1);
+            }
+        }
+    }
+
+    /// Sends the evidence of a batch to the shards, piece by piece; answers how much there was.
+    fn send(&mut self, batch: &Batch) -> u32 {
+        let shards = &self.shards;
+        let mut parts: Vec<Vec<Evidence>> = vec![Vec::new(); shards.len()];
         let mut found = 0_u32;
         let interner = &mut self.interner;
         let observed = normalize::observe(batch.head.signal, &batch.bytes, &mut |observed| {
             let evidence = interner.evidence(observed, batch.position);
-            let shard = Shard::route(&evidence, parts.len());
-            if let Some(part) = parts.get_mut(shard) {
+            let at = Shard::route(&evidence, shards.len());
+            if let (Some(part), Some(shard)) = (parts.get_mut(at), shards.get(at)) {
                 part.push(evidence);
                 found += 1;
+                if part.len() >= PIECE_MAX {
+                    pass(shard, std::mem::take(part));
+                }
             }
         });
         if let Err(error) = observed {
-            // Redaction checked the bytes and the log their checksum: this is a fault of ours.
             tracing::error!(%error, position = batch.position.0, "a batch cannot be read");
         }
-        self.account_for(batch, found);
-        self.holding.take(batch.position, batch.head.signal, found);
-        for (shard, part) in self.shards.iter().zip(parts) {
-            if !part.is_empty() && shard.send(Input::Evidence(part)).is_err() {
-                tracing::error!("a shard of the join has died; its evidence stays in the log");
-            }
+        for (shard, part) in shards.iter().zip(parts) {
+            pass(shard, part);
         }
+        found
     }
+}
 
-    /// Points of metrics are not indexed: their exemplars are, as part of a journey.
-    fn account_for(&self, batch: &Batch, found: u32) {
-        let (signal, items) = (batch.head.signal, u64::from(batch.head.items));
-        if signal == Signal::Metrics {
-            self.account.passed(signal, items);
-        } else {
-            self.account.lost(signal, Reason::Corrupt, items.saturating_sub(u64::from(found)));
-        }
+/// A shard that is gone has left its evidence in the log; whoever watches threads stops the gateway.
+fn pass(shard: &Inlet, part: Vec<Evidence>) {
+    if !part.is_empty() {
+        let _gone = shard.evidence.send(Input::Evidence(part));
     }
+}
+
+/// Exemplars are held, though their points have passed.
+fn exemplars(batch: &Batch) -> u32 {
+    let mut found = 0;
+    // What cannot be read is reported when it is sent.
+    let _read = normalize::observe(batch.head.signal, &batch.bytes, &mut |_| found += 1);
+    found
 }

@@ -5,8 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{UNCOMMITTED_MAX, now};
-use crate::evidence::{JourneyId, Nanos, Place, Position, Signal, Symbols};
+use crate::evidence::{JourneyId, Kind, Nanos, Place, Position, Signal, Symbols};
 use crate::index::Keeper;
 use crate::join::{Journey, hops};
 use crate::ledger::{Account, Holding, Reason};
@@ -28,7 +30,7 @@ pub(crate) enum Finished {
     Lost(Place, Reason),
     /// Evidence will come once more than it was read: it is in several journeys, or moved out of
     /// one that had closed.
-    Copied(Place),
+    Copied(Place, Kind),
 }
 
 /// The end of the path.
@@ -45,6 +47,8 @@ pub(crate) struct Finish {
     pub(crate) fed: Arc<AtomicU64>,
     /// Evidence before this may have been indexed before a crash.
     pub(crate) replay_end: Position,
+    /// The gateway stops.
+    pub(crate) halt: CancellationToken,
 }
 
 impl Finish {
@@ -73,7 +77,7 @@ impl Finish {
 
     fn take(&mut self, finished: Finished, now: Nanos) {
         match finished {
-            Finished::Journey(journey) => self.journey(journey, now),
+            Finished::Journey(journey) => self.journey(&journey, now),
             Finished::Retracted(id) => {
                 if let Some(keeper) = &mut self.keeper {
                     keeper.retract(id);
@@ -84,21 +88,25 @@ impl Finish {
                     self.account.lost(signal, reason, 1);
                 }
             }
-            Finished::Copied(place) => {
-                if let Some(signal) = self.holding.take_again(place.batch).filter(is_item) {
+            Finished::Copied(place, kind) => {
+                let signal = kind.signal();
+                self.holding.take_again(place.batch, signal);
+                if is_item(&signal) {
                     self.account.copied(signal, 1);
                 }
             }
         }
         while self.keeper.as_ref().is_some_and(|keeper| keeper.waiting() >= UNCOMMITTED_MAX) {
-            if !self.settle(now) {
-                std::thread::park_timeout(PAUSE);
+            // What is not committed at the end is read from the log at the next start.
+            if !self.settle(now) && self.halt.is_cancelled() {
+                return;
             }
+            std::thread::park_timeout(PAUSE);
         }
     }
 
-    fn journey(&mut self, journey: Arc<Journey>, now: Nanos) {
-        let hops = hops(&journey, &self.symbols);
+    fn journey(&mut self, journey: &Arc<Journey>, now: Nanos) {
+        let hops = hops(journey, &self.symbols);
         // A journey is measured once: when it is amended, its hops have been counted.
         if journey.revision == 0 {
             let mut measures = self.measures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,10 +114,15 @@ impl Finish {
                 measures.record(&Crossing::from(hop), now);
             }
         }
-        let replayed = journey.evidence.iter().any(|(_, place)| place.batch < self.replay_end);
+        let mut places = journey.evidence.iter().map(|(_, place)| place);
+        let replayed = places.all(|place| place.batch < self.replay_end);
         match &mut self.keeper {
-            Some(keeper) => keeper.keep(journey, &hops, replayed, now),
-            None => self.done(&journey),
+            None => self.done(journey),
+            Some(keeper) => {
+                if !keeper.keep(journey, &hops, replayed, now) {
+                    self.lost(journey);
+                }
+            }
         }
     }
 
@@ -134,6 +147,14 @@ impl Finish {
         let settled = self.holding.settle_all(journey.fresh.iter().map(|place| place.batch));
         for signal in settled.into_iter().filter(is_item) {
             self.account.done(signal, 1);
+        }
+    }
+
+    fn lost(&self, journey: &Journey) {
+        tracing::error!(journey = %journey.id, "a journey cannot be indexed");
+        let settled = self.holding.settle_all(journey.fresh.iter().map(|place| place.batch));
+        for signal in settled.into_iter().filter(is_item) {
+            self.account.lost(signal, Reason::IndexFailed, 1);
         }
     }
 

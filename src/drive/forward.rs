@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::evidence::Signal;
 use crate::export::Outgoing;
@@ -14,9 +15,10 @@ pub(crate) async fn forward(
     mut reader: Reader,
     account: Arc<Account>,
     exporter: mpsc::Sender<Outgoing>,
+    halt: CancellationToken,
 ) {
-    loop {
-        match reader.next().await {
+    while let Some(read) = halt.run_until_cancelled(reader.next()).await {
+        match read {
             Ok(Some(batch)) => {
                 let outgoing = Outgoing {
                     position: batch.position,

@@ -17,6 +17,10 @@ use crate::wire::Malformed;
 /// More than this takes longer than half a millisecond, and leaves the async threads.
 const INLINE_BYTES: usize = 256 << 10;
 
+/// Spans, log records or points in one request. An empty span has two bytes, and costs a hundred
+/// later on.
+const ITEMS_MAX: u64 = 250_000;
+
 /// What intake works with.
 struct Intake {
     policy: Arc<Policy>,
@@ -54,6 +58,11 @@ impl Intake {
             return Reply::Accepted;
         }
         self.ledger.received(signal, items);
+        if items > ITEMS_MAX {
+            self.ledger.refused(signal, Refusal::TooLarge, items);
+            let message = format!("the request has {items} items; at most {ITEMS_MAX} are taken");
+            return Reply::Refused { refusal: Refusal::TooLarge, message };
+        }
         match self.log.append(clean).await {
             Ok(_) => {
                 self.ledger.admitted(signal, items);

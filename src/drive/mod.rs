@@ -19,13 +19,18 @@ pub(crate) use finish::{Finish, Finished};
 pub(crate) use forward::forward;
 pub(crate) use intake::intake;
 pub use listen::{ListenError, Listeners};
-pub(crate) use shard::{Input, ShardLoop, ask};
+pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
 pub(crate) use watch::{Inside, Watched, recover, tick};
+
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::evidence::Nanos;
 
-/// Batches of evidence and of mail that wait for one shard.
+/// Pieces of evidence and of mail that wait for one shard.
 pub(crate) const INBOX_MAX: usize = 64;
+/// Questions that wait for one shard.
+pub(crate) const QUESTIONS_MAX: usize = 16;
 /// Messages that one shard could not deliver yet. More are lost, and counted.
 pub(crate) const MAIL_MAX: usize = 100_000;
 /// Journeys that wait to be finished.
@@ -33,9 +38,13 @@ pub(crate) const CLOSED_MAX: usize = 4096;
 /// Finished journeys that wait for a commit. With more, nothing is finished until one succeeds.
 pub(crate) const UNCOMMITTED_MAX: usize = 50_000;
 
-/// The clock. Stages take the time as an argument; the loops that call them read it here.
+/// The clock. Stages take the time as an argument; the loops that call them read it here. It is the
+/// wall clock of the start and never goes back: windows would stand still while it did.
 #[expect(clippy::disallowed_methods, reason = "the edge of the pure stages")]
 pub(crate) fn now() -> Nanos {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Nanos(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    static START: LazyLock<(SystemTime, Instant)> =
+        LazyLock::new(|| (SystemTime::now(), Instant::now()));
+    let (wall, begun) = *START;
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default() + begun.elapsed();
+    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-use super::{Finished, MAIL_MAX, now};
+use super::{Finished, INBOX_MAX, MAIL_MAX, QUESTIONS_MAX, now};
 use crate::evidence::{Evidence, JourneyId, Nanos, Place, RequestKey};
 use crate::join::{Held, Journey, Mail, Out, Table};
 use crate::ledger::Reason;
@@ -24,15 +25,37 @@ pub(crate) enum Input {
     Evidence(Vec<Evidence>),
     /// What another shard has to say.
     Mail(Vec<Mail>),
-    /// A question of the API.
-    Question(Question, oneshot::Sender<Answer>),
-    /// The log is closed.
-    Stop,
+    /// There is a question.
+    Wake,
+}
+
+/// The ways into one shard. Questions have their own: evidence may fill the other.
+#[derive(Clone)]
+pub(crate) struct Inlet {
+    pub(crate) evidence: SyncSender<Input>,
+    pub(crate) questions: SyncSender<Question>,
+}
+
+/// Where what goes into an inlet comes out.
+type Outlet = (Receiver<Input>, Receiver<Question>);
+
+impl Inlet {
+    /// The ways into a shard, and their other ends.
+    pub(crate) fn new() -> (Self, Outlet) {
+        let (evidence, inbox) = sync_channel(INBOX_MAX);
+        let (questions, asked) = sync_channel(QUESTIONS_MAX);
+        (Self { evidence, questions }, (inbox, asked))
+    }
 }
 
 /// What the API asks of every shard.
+pub(crate) struct Question {
+    about: About,
+    reply: oneshot::Sender<Answer>,
+}
+
 #[derive(Clone, Copy)]
-pub(crate) enum Question {
+enum About {
     Journey(JourneyId),
     Request(RequestKey),
     Held,
@@ -49,9 +72,7 @@ pub(crate) struct Answer {
 /// A shard with its queues.
 pub(crate) struct ShardLoop {
     table: Table,
-    inbox: Receiver<Input>,
-    peers: Vec<SyncSender<Input>>,
-    finisher: SyncSender<Finished>,
+    ends: Ends,
     /// Mail that its receiver had no room for. Waiting for room could wait for ever: the receiver
     /// may be waiting for room here.
     undelivered: Vec<VecDeque<Mail>>,
@@ -59,25 +80,31 @@ pub(crate) struct ShardLoop {
     expired: Nanos,
 }
 
+/// What a shard is connected to.
+pub(crate) struct Ends {
+    pub(crate) inbox: Receiver<Input>,
+    pub(crate) questions: Receiver<Question>,
+    /// All shards, this one included.
+    pub(crate) peers: Vec<Inlet>,
+    pub(crate) finisher: SyncSender<Finished>,
+    /// The gateway stops.
+    pub(crate) halt: CancellationToken,
+}
+
 impl ShardLoop {
-    pub(crate) fn new(
-        table: Table,
-        inbox: Receiver<Input>,
-        peers: Vec<SyncSender<Input>>,
-        finisher: SyncSender<Finished>,
-    ) -> Self {
-        let undelivered = peers.iter().map(|_| VecDeque::new()).collect();
+    pub(crate) fn new(table: Table, ends: Ends) -> Self {
+        let undelivered = ends.peers.iter().map(|_| VecDeque::new()).collect();
         let (out, expired) = (Out::default(), Nanos::default());
-        Self { table, inbox, peers, finisher, undelivered, out, expired }
+        Self { table, ends, undelivered, out, expired }
     }
 
-    /// Joins until it is told to stop. What is open then is read from the log at the next start.
+    /// Joins until the gateway stops. What is open then is read from the log at the next start.
     pub(crate) fn run(mut self) {
-        loop {
-            let input = match self.inbox.recv_timeout(TICK) {
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+        while !self.ends.halt.is_cancelled() {
+            let input = match self.ends.inbox.recv_timeout(TICK) {
                 Ok(input) => Some(input),
                 Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
             };
             let now = now();
             match input {
@@ -91,57 +118,59 @@ impl ShardLoop {
                         self.table.receive(mail, now, &mut self.out);
                     }
                 }
-                Some(Input::Question(question, reply)) => {
-                    // Whoever asked may have given up.
-                    let _gone = reply.send(self.answer(question));
-                }
-                Some(Input::Stop) | None => {}
+                Some(Input::Wake) | None => {}
             }
-            if now.since(self.expired) >= TICK || now < self.expired {
+            if now.since(self.expired) >= TICK {
                 self.table.expire(now, &mut self.out);
                 self.expired = now;
             }
             if !self.pass_on() {
                 return;
             }
+            while let Ok(Question { about, reply }) = self.ends.questions.try_recv() {
+                // Whoever asked may have given up.
+                let _gone = reply.send(self.answer(about));
+            }
         }
     }
 
-    fn answer(&self, question: Question) -> Answer {
-        match question {
-            Question::Journey(id) => Answer { journey: self.table.find(id), ..Answer::default() },
-            Question::Request(key) => {
+    fn answer(&self, about: About) -> Answer {
+        match about {
+            About::Journey(id) => Answer { journey: self.table.find(id), ..Answer::default() },
+            About::Request(key) => {
                 Answer { name: self.table.find_request(key), ..Answer::default() }
             }
-            Question::Held => Answer { held: self.table.held(), ..Answer::default() },
+            About::Held => Answer { held: self.table.held(), ..Answer::default() },
         }
     }
 
     /// Hands on what came out; answers whether there is still someone to take it.
     fn pass_on(&mut self) -> bool {
         let mut alive = true;
+        // Before the journeys: what they settle may be one of these.
+        for (place, kind) in self.out.copied.drain(..) {
+            alive &= self.ends.finisher.send(Finished::Copied(place, kind)).is_ok();
+        }
         for journey in self.out.closed.drain(..) {
-            alive &= self.finisher.send(Finished::Journey(journey)).is_ok();
+            alive &= self.ends.finisher.send(Finished::Journey(journey)).is_ok();
         }
         for id in self.out.retracted.drain(..) {
-            alive &= self.finisher.send(Finished::Retracted(id)).is_ok();
-        }
-        for (place, _) in self.out.copied.drain(..) {
-            alive &= self.finisher.send(Finished::Copied(place)).is_ok();
+            alive &= self.ends.finisher.send(Finished::Retracted(id)).is_ok();
         }
         for (place, _, reason) in self.out.lost.drain(..) {
-            alive &= self.finisher.send(Finished::Lost(place, reason)).is_ok();
+            alive &= self.ends.finisher.send(Finished::Lost(place, reason)).is_ok();
         }
         for (shard, mail) in self.out.mail.drain(..) {
             if let Some(waiting) = self.undelivered.get_mut(shard) {
                 waiting.push_back(mail);
             }
         }
-        for (peer, waiting) in self.peers.iter().zip(&mut self.undelivered) {
-            deliver(peer, waiting);
+        for (peer, waiting) in self.ends.peers.iter().zip(&mut self.undelivered) {
+            deliver(&peer.evidence, waiting);
             while waiting.len() > MAIL_MAX {
                 if let Some(place) = waiting.pop_front().and_then(|mail| evidence_of(&mail)) {
-                    alive &= self.finisher.send(Finished::Lost(place, Reason::MailFull)).is_ok();
+                    alive &=
+                        self.ends.finisher.send(Finished::Lost(place, Reason::MailFull)).is_ok();
                 }
             }
         }
@@ -169,40 +198,51 @@ fn evidence_of(mail: &Mail) -> Option<Place> {
     }
 }
 
-/// Asks all shards for a journey, and for what they hold together.
-pub(crate) async fn ask(shards: Arc<Vec<SyncSender<Input>>>, wanted: Wanted) -> Found {
+/// Asks all shards for a journey, or for what they hold together.
+pub(crate) async fn ask(shards: Arc<Vec<Inlet>>, wanted: Wanted) -> Found {
+    let mut found = Found { complete: true, ..Found::default() };
     let name = match wanted {
         Wanted::Journey(id) => Some(id),
         Wanted::Request(key) => {
-            let answers = all(&shards, Question::Request(key)).await;
+            let answers = all(&shards, About::Request(key), &mut found.complete).await;
             answers.into_iter().find_map(|answer| answer.name)
         }
         Wanted::Nothing => {
-            let mut held = Held::default();
-            for answer in all(&shards, Question::Held).await {
-                held.journeys += answer.held.journeys;
-                held.evidence += answer.held.evidence;
-                held.waiting += answer.held.waiting;
-                held.bindings += answer.held.bindings;
+            for answer in all(&shards, About::Held, &mut found.complete).await {
+                found.held.journeys += answer.held.journeys;
+                found.held.evidence += answer.held.evidence;
+                found.held.waiting += answer.held.waiting;
+                found.held.bindings += answer.held.bindings;
             }
-            return Found { journey: None, held };
+            None
         }
     };
-    let Some(name) = name else { return Found::default() };
-    let answers = all(&shards, Question::Journey(name)).await;
-    let journey = answers.into_iter().find_map(|answer| answer.journey);
-    Found { journey, held: Held::default() }
+    if let Some(name) = name {
+        let answers = all(&shards, About::Journey(name), &mut found.complete).await;
+        found.journey = answers.into_iter().find_map(|answer| answer.journey);
+    }
+    found
 }
 
-/// A shard that is too busy to take a question does not answer it.
-async fn all(shards: &[SyncSender<Input>], question: Question) -> Vec<Answer> {
-    let mut answers = Vec::new();
+/// The answers of the shards; `complete` turns false when one of them is too busy for its own.
+async fn all(shards: &[Inlet], about: About, complete: &mut bool) -> Vec<Answer> {
+    let mut waiting = Vec::new();
     for shard in shards {
         let (reply, answer) = oneshot::channel();
-        if shard.try_send(Input::Question(question, reply)).is_ok()
-            && let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE, answer).await
-        {
-            answers.push(answer);
+        match shard.questions.try_send(Question { about, reply }) {
+            Ok(()) => {
+                // A full inbox keeps the shard awake.
+                let _full = shard.evidence.try_send(Input::Wake);
+                waiting.push(answer);
+            }
+            Err(_) => *complete = false,
+        }
+    }
+    let mut answers = Vec::new();
+    for answer in waiting {
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answers.push(answer),
+            Ok(Err(_)) | Err(_) => *complete = false,
         }
     }
     answers

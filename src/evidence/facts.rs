@@ -1,6 +1,6 @@
 //! The small part of an evidence that the join, the hops and the rules compute with.
 
-use super::{Keys, Nanos, OriginId, Place, SpanId, Symbol};
+use super::{Keys, Nanos, OriginId, Place, Signal, SpanId, Symbol};
 
 /// One evidence on its way into the join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,18 @@ impl Kind {
             Self::Access => "access",
             Self::Flow => "flow",
             Self::Exemplar => "exemplar",
+        }
+    }
+
+    /// The signal that it came in.
+    #[must_use]
+    pub fn signal(self) -> Signal {
+        match self {
+            Self::Log | Self::Access | Self::Flow => Signal::Logs,
+            Self::Exemplar => Signal::Metrics,
+            Self::Internal | Self::Server | Self::Client | Self::Producer | Self::Consumer => {
+                Signal::Traces
+            }
         }
     }
 

@@ -13,8 +13,9 @@ type ById<T> = HashMap<u128, T, foldhash::fast::RandomState>;
 /// What a new version of a journey does to those before it.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    /// It takes their place.
-    Replace(TantivyDocument),
+    /// It takes their place. A version that was made from more evidence is not one of its own: the
+    /// journey was forgotten and opened anew, and both stay.
+    Replace(TantivyDocument, u64),
     /// It takes their place if it was made from more evidence than each of them.
     Improve(TantivyDocument, u64),
     /// There is none any more.
@@ -48,8 +49,8 @@ impl Changes {
             {
                 return;
             }
-            (Some(Change::Replace(_) | Change::Retract), Change::Improve(document, _)) => {
-                Change::Replace(document)
+            (Some(Change::Replace(..) | Change::Retract), Change::Improve(document, evidence)) => {
+                Change::Replace(document, evidence)
             }
             (_, change) => change,
         };
@@ -85,7 +86,11 @@ impl Changes {
                     plan.delete(id, others, current_s);
                     continue;
                 }
-                (Change::Improve(document, _) | Change::Replace(document), _) => Some(document),
+                (Change::Replace(document, evidence), Some(best)) if best.evidence > evidence => {
+                    plan.add.push(document);
+                    continue;
+                }
+                (Change::Improve(document, _) | Change::Replace(document, _), _) => Some(document),
                 (Change::Retract, _) => None,
             };
             // Readers do not see yet what was put since the last commit.
@@ -157,6 +162,14 @@ mod tests {
         changes.insert(1, improve(5));
         changes.insert(1, improve(4));
         assert!(changes.plan(vec![copy(4, CURRENT_S)], CURRENT_S).add.len() == 1);
+    }
+
+    #[test]
+    fn a_journey_that_was_forgotten_and_opened_anew_stays_beside_its_larger_self() {
+        let change = Change::Replace(TantivyDocument::new(), 2);
+        let plan = plan(change, vec![copy(10, CURRENT_S)]);
+        assert_eq!(plan.add.len(), 1);
+        assert!(plan.here.is_empty() && plan.elsewhere.is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::document::STORED_BYTES_MAX;
 use super::summary::Summary;
 use super::{Document, text};
 use crate::evidence::{Kind, Outcome, Place, Symbol, Symbols};
@@ -39,8 +40,7 @@ impl Describer {
         document.evidence = u32::try_from(journey.evidence.len()).unwrap_or(u32::MAX);
         self.name(&mut document, journey, hops);
         document.text = self.words(journey);
-        // A map with text keys and a struct of plain fields always serializes.
-        document.stored = serde_json::to_vec(&summary).unwrap_or_default();
+        document.stored = summary.stored(STORED_BYTES_MAX);
         document
     }
 

@@ -13,7 +13,7 @@ use crate::evidence::{JourneyId, Nanos};
 /// How many values a field of one journey may have; those beyond are cut off and counted.
 const VALUES_MAX: usize = 256;
 /// How large the stored summary may be.
-const STORED_BYTES_MAX: usize = 64 * 1024;
+pub(super) const STORED_BYTES_MAX: usize = 64 * 1024;
 
 /// One journey, with all that it can be found by.
 #[derive(Clone, Debug, PartialEq)]

@@ -96,18 +96,29 @@ impl Keeper {
         self.waiting.len()
     }
 
-    /// Writes a journey. `replayed`: it may have been written before a crash.
-    pub fn keep(&mut self, journey: Arc<Journey>, hops: &[Hop], replayed: bool, now: Nanos) {
+    /// Writes a journey. `replayed`: all of it may have been written before a crash. Answers
+    /// whether it can be kept: a document that no index takes must not hold up the others.
+    pub fn keep(
+        &mut self,
+        journey: &Arc<Journey>,
+        hops: &[Hop],
+        replayed: bool,
+        now: Nanos,
+    ) -> bool {
         if let Some(writer) = &mut self.writer {
-            let document = self.describer.document(&journey, hops);
+            let document = self.describer.document(journey, hops);
             let kept = match (journey.revision, replayed) {
                 (_, true) => writer.put_replayed(&document, now),
                 (0, false) => writer.put(&document, now),
                 (_, false) => writer.replace(&document, now),
             };
+            if let Err(Error::Stored { .. }) = kept {
+                return false;
+            }
             self.note(kept.err());
         }
-        self.waiting.push(Waiting::Journey(journey));
+        self.waiting.push(Waiting::Journey(Arc::clone(journey)));
+        true
     }
 
     /// Takes a journey out again.

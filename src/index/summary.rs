@@ -1,10 +1,10 @@
 //! What an answer says of a journey: stored with its document, or made while it is still open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Facts, JourneyId, Kind, Marks, Nanos, Origin, Outcome, Place, Symbols};
+use crate::evidence::{Facts, Kind, Marks, Nanos, Origin, Outcome, Place, Symbols};
 use crate::join::{Closed, Hop, Journey, Sides};
 
 /// Beyond these a summary says how much it leaves out: documents have a bound.
@@ -121,7 +121,7 @@ pub struct PlaceLine {
     /// Index into the kinds of evidence.
     #[serde(rename = "k")]
     pub kind: u8,
-    /// Index into the origins.
+    /// Index into the origins; past their end where there were too many to list.
     #[serde(rename = "w")]
     pub origin: u8,
     /// How it was joined: 1 ambiguous, 2 bound, 4 late.
@@ -179,10 +179,30 @@ impl Summary {
         Nanos(self.start_ns)
     }
 
-    /// Which journey.
+    /// The summary as it is stored: with fewer places, then hops, then origins, until it fits.
     #[must_use]
-    pub fn journey(&self) -> Option<JourneyId> {
-        JourneyId::from_hex(&self.id)
+    pub fn stored(mut self, bytes_max: usize) -> Vec<u8> {
+        loop {
+            // Maps with text keys and structs of plain fields always serialize.
+            let bytes = serde_json::to_vec(&self).unwrap_or_default();
+            if bytes.len() <= bytes_max || !self.shorten() {
+                return bytes;
+            }
+        }
+    }
+
+    /// Leaves out half of what there is most of. Answers whether there was anything.
+    fn shorten(&mut self) -> bool {
+        if !self.places.is_empty() {
+            self.places_omitted += halve(&mut self.places);
+        } else if !self.hops.is_empty() {
+            self.hops_omitted += halve(&mut self.hops);
+        } else if !self.origins.is_empty() {
+            halve(&mut self.origins);
+        } else {
+            return halve(&mut self.services) > 0;
+        }
+        true
     }
 
     /// Fills in who saw the evidence and where it lies.
@@ -190,19 +210,18 @@ impl Summary {
         let mut known: Vec<Origin> = Vec::new();
         for (facts, place) in journey.evidence.iter().take(PLACES_MAX) {
             let origin = symbols.origin(facts.origin);
-            let at = known.iter().position(|it| *it == origin).unwrap_or_else(|| {
-                if known.len() < ORIGINS_MAX {
-                    known.push(origin);
-                }
-                known.len() - 1
-            });
-            self.places.push(PlaceLine::new(facts, *place, at));
+            let at = known.iter().position(|it| *it == origin).unwrap_or(known.len());
+            if at == known.len() && at < ORIGINS_MAX {
+                known.push(origin);
+            }
+            self.places.push(PlaceLine::new(facts, *place, at.min(ORIGINS_MAX)));
         }
         self.origins = known.iter().map(|origin| OriginLine::new(*origin, symbols)).collect();
-        let services = self.origins.iter().filter_map(|origin| origin.0.get("service"));
-        self.services = services.cloned().collect();
+        let services = journey.evidence.iter().map(|(facts, _)| facts.origin);
+        let services: BTreeSet<_> = services.map(|id| symbols.origin(id).service).collect();
+        let services = services.into_iter().filter(|service| !service.is_none());
+        self.services = services.take(ORIGINS_MAX).map(|it| symbols.text(it).to_string()).collect();
         self.services.sort_unstable();
-        self.services.dedup();
     }
 }
 
@@ -284,6 +303,13 @@ impl PlaceLine {
     pub fn kind(&self) -> Kind {
         KINDS.get(usize::from(self.kind)).copied().unwrap_or_default()
     }
+}
+
+/// Cuts a list in half; answers how much went.
+fn halve<T>(list: &mut Vec<T>) -> usize {
+    let before = list.len();
+    list.truncate(before / 2);
+    before - list.len()
 }
 
 /// The earliest span without a parent. Without spans, the proxy's entry tells what came in.

@@ -97,7 +97,8 @@ impl Writer {
         self.rotate(now)?;
         let lowered = self.lower(document)?;
         if self.changes.has(document.id.0) {
-            return self.change(document.id, Change::Replace(lowered), size(document));
+            let change = Change::Replace(lowered, u64::from(document.evidence));
+            return self.change(document.id, change, size(document));
         }
         self.add(lowered)?;
         self.spend(size(document))
@@ -106,7 +107,7 @@ impl Writer {
     /// Puts a new version of a journey in the place of all earlier ones.
     pub fn replace(&mut self, document: &Document, now: Nanos) -> Result<(), Error> {
         self.rotate(now)?;
-        let change = Change::Replace(self.lower(document)?);
+        let change = Change::Replace(self.lower(document)?, u64::from(document.evidence));
         self.change(document.id, change, size(document))
     }
 

@@ -64,15 +64,18 @@ impl Holding {
         settled
     }
 
-    /// Takes one item more of the batch at `position`, and answers its signal. `None` when nothing
-    /// of that batch is held: then its last item was settled, and this one will not be missed.
-    pub fn take_again(&self, position: Position) -> Option<Signal> {
+    /// Takes one item more of a batch that was taken before, even if all of it was settled since.
+    pub fn take_again(&self, position: Position, signal: Signal) {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = batches.binary_search_by_key(&position, |batch| batch.position).ok();
-        let batch = found.and_then(|at| batches.get_mut(at)).filter(|batch| batch.left > 0)?;
-        batch.left += 1;
-        self.items.add(batch.signal, 1);
-        Some(batch.signal)
+        match batches.binary_search_by_key(&position, |batch| batch.position) {
+            Ok(at) => {
+                if let Some(batch) = batches.get_mut(at) {
+                    batch.left += 1;
+                }
+            }
+            Err(at) => batches.insert(at, Batch { position, signal, left: 1 }),
+        }
+        self.items.add(signal, 1);
     }
 
     /// The first batch of which anything is held.
@@ -105,6 +108,19 @@ mod tests {
 
         holding.settle(Position(10));
         assert_eq!(holding.lowest(), None);
+    }
+
+    #[test]
+    fn a_batch_that_was_settled_is_the_lowest_again_when_an_item_comes_back() {
+        let holding = Holding::new();
+        holding.take(Position(10), Signal::Logs, 1);
+        holding.take(Position(20), Signal::Logs, 1);
+        holding.settle(Position(10));
+
+        holding.take_again(Position(10), Signal::Logs);
+
+        assert_eq!(holding.lowest(), Some(Position(10)));
+        assert_eq!(holding.items(Signal::Logs), 2);
     }
 
     #[test]

@@ -112,10 +112,12 @@ fn is_integer(segment: &str) -> bool {
 
 /// A word and a number: `order-12345`, `P-1166`, `sku_981`. Two digits are a version or a format.
 fn is_numbered(segment: &str) -> bool {
-    let number = segment.rsplit(['-', '_']).next().unwrap_or_default();
-    number.len() < segment.len()
-        && number.len() >= 3
-        && number.bytes().all(|byte| byte.is_ascii_digit())
+    segment.split_once(['-', '_']).is_some_and(|(word, number)| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && number.len() >= 3
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// The digit is asked for because `facade` and `deadbeef` are words.

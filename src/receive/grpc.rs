@@ -67,11 +67,7 @@ async fn export(door: &Door, signal: Signal, request: Request) -> Response<Body>
         return response;
     };
     let reply = match take(door, signal, coding, request).await {
-        Ok((raw, hold)) => {
-            let reply = door.intake.deliver(raw).await;
-            drop(hold);
-            reply
-        }
+        Ok((raw, hold)) => door.intake.deliver(raw, hold).await,
         Err(denial) => denial.into(),
     };
     match reply {

@@ -59,11 +59,7 @@ async fn export(door: &Door, signal: Signal, request: Request) -> Response<Body>
         return unsupported(door, source);
     };
     let reply = match take(door, signal, source, coding, request).await {
-        Ok((raw, hold)) => {
-            let reply = door.intake.deliver(raw).await;
-            drop(hold);
-            reply
-        }
+        Ok((raw, hold)) => door.intake.deliver(raw, hold).await,
         Err(denial) => denial.into(),
     };
     answer(door, source, form, signal, reply)
@@ -76,11 +72,7 @@ async fn flows(State(door): State<Door>, request: Request) -> Response<Body> {
         return unsupported(&door, Source::Flows);
     };
     let reply = match take_lines(&door, coding, request).await {
-        Ok((lines, hold)) => {
-            let reply = lines.deliver(&door.intake).await;
-            drop(hold);
-            reply
-        }
+        Ok((lines, hold)) => lines.deliver(&door.intake, hold).await,
         Err(denial) => denial.into(),
     };
     answer(&door, Source::Flows, Form::Json, Signal::Logs, reply)

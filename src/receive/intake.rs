@@ -68,15 +68,26 @@ impl Intake {
         self.budget.take(claimed.max(FLOOR_BYTES))
     }
 
-    /// Hands a request over, and waits until it is safe or refused.
-    pub(super) async fn deliver(&self, raw: Raw) -> Reply {
+    /// Hands a request over, and waits until it is safe or refused. A sender that does not wait
+    /// drops this future but not the work: what gets into the log must be counted, and its part of
+    /// the budget is held as long.
+    pub(super) async fn deliver(&self, raw: Raw, hold: Hold) -> Reply {
         let tally = self.counters.of(raw.source);
         // OTLP: an empty request succeeds.
         if raw.bytes.is_empty() {
             return Reply::Accepted;
         }
         tally.add_decoded(raw.bytes.len());
-        let reply = (self.handle)(raw).await;
+        let work = (self.handle)(raw);
+        let done = tokio::spawn(async move {
+            let reply = work.await;
+            drop(hold);
+            reply
+        });
+        let reply = done.await.unwrap_or_else(|_| Reply::Refused {
+            refusal: Refusal::LogFailed,
+            message: "the request could not be handled".to_owned(),
+        });
         if let Reply::Partial { rejected, .. } = &reply {
             tally.add_rejected(*rejected);
         }

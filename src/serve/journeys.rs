@@ -1,5 +1,7 @@
 //! `GET /api/v1/journeys/{id}`
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
@@ -55,35 +57,41 @@ pub(crate) async fn journey(
     Path(id): Path<String>,
 ) -> Result<Json<Whole>, Problem> {
     let log = shared.sources.log.clone();
-    let Some(summary) = find(&shared, &id).await? else {
-        return Err(Problem::missing(format!("no journey has the id {id}")));
-    };
+    let summary = find(&shared, &id).await?;
     let whole = tokio::task::spawn_blocking(move || whole(summary, &log)).await;
     whole.map(Json).map_err(|_| Problem::unavailable("the evidence could not be read"))
 }
 
 /// First among the open journeys, which know the latest, then in the index.
-async fn find(shared: &Shared, id: &str) -> Result<Option<Summary>, Problem> {
+async fn find(shared: &Shared, id: &str) -> Result<Summary, Problem> {
     let name = TraceId::from_hex(id).map(JourneyId::from).or_else(|| JourneyId::from_hex(id));
     let request = RequestKey::new(id);
     let wanted = [name.map(Wanted::Journey), request.map(Wanted::Request)];
+    let mut complete = true;
     for wanted in wanted.into_iter().flatten() {
-        if let Some(journey) = (shared.sources.ask)(wanted).await.journey {
+        let found = (shared.sources.ask)(wanted).await;
+        if let Some(journey) = found.journey {
             let symbols = &shared.sources.symbols;
             let hops = join::hops(&journey, symbols);
-            return Ok(Some(Summary::new(&journey, &hops, symbols)));
+            return Ok(Summary::new(&journey, &hops, symbols));
         }
+        complete &= found.complete;
     }
-    let Some(index) = &shared.sources.index else { return Ok(None) };
-    let searcher = index.searcher();
-    let _turn = shared.searches.acquire().await;
+    let missing = || match complete {
+        true => Problem::missing(format!("no journey has the id {id}")),
+        false => Problem::unavailable("the join is too busy to say; ask again"),
+    };
+    let searcher = shared.sources.index.as_ref().ok_or_else(missing)?.searcher();
+    let turn = Arc::clone(&shared.searches).acquire_owned().await;
     let looked = tokio::task::spawn_blocking(move || {
+        // Whoever asked may be gone; the search goes on, and so does its turn.
+        let _turn = turn;
         let by_name = name.and_then(|name| searcher.get(name));
         by_name
             .or_else(|| request.and_then(|key| searcher.by_request(key.0.get()).into_iter().next()))
     });
     let hit = looked.await.map_err(|_| Problem::unavailable("the search was given up"))?;
-    Ok(hit.and_then(|hit| serde_json::from_slice(&hit.stored).ok()))
+    hit.and_then(|hit| serde_json::from_slice(&hit.stored).ok()).ok_or_else(missing)
 }
 
 fn whole(summary: Summary, log: &Log) -> Whole {

@@ -257,7 +257,7 @@ fn exports(sources: &Sources, page: &mut Page<'_>) {
         page.sample(name, &[("destination", destination)], up);
     }
     let name = "hopline_export_bytes_total";
-    page.family(name, Kind::Counter, "Bytes sent, before compression.");
+    page.family(name, Kind::Counter, "Bytes sent, as they were on the wire.");
     for (destination, summary) in each() {
         page.sample(name, &[("destination", destination)], summary.bytes);
     }

@@ -60,6 +60,8 @@ pub struct Found {
     pub journey: Option<Arc<Journey>>,
     /// What all shards hold together.
     pub held: Held,
+    /// Whether every shard answered.
+    pub complete: bool,
 }
 
 /// Everything that the answers are made from.

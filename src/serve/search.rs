@@ -65,8 +65,13 @@ pub(crate) async fn search(
         cursor: params.cursor,
     };
     let searcher = index.searcher();
-    let _turn = shared.searches.acquire().await;
-    let answered = tokio::task::spawn_blocking(move || query::search(&searcher, &ask)).await;
+    let turn = shared.searches.acquire_owned().await;
+    let answered = tokio::task::spawn_blocking(move || {
+        // Whoever asked may be gone; the search goes on, and so does its turn.
+        let _turn = turn;
+        query::search(&searcher, &ask)
+    });
+    let answered = answered.await;
     let answer = answered.map_err(|_| Problem::unavailable("the search was given up"))??;
     Ok(Json(Page {
         hits: answer.hits.iter().map(summary).collect(),

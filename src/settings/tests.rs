@@ -456,9 +456,9 @@ fn values_that_do_not_go_together_are_refused() {
              segments and needs room for 4",
         ),
         (
-            "receive.request_bytes_max=65MiB",
-            "receive.request_bytes_max is more than receive.inflight_bytes_max: such a request \
-             would be told to retry for ever",
+            "receive.request_bytes_max=113MiB",
+            "receive.inflight_bytes_max is less than receive.request_bytes_max and \
+             receive.encoded_bytes_max together: such a request would be told to retry for ever",
         ),
         ("join.quiet=2m", "join.quiet must not be longer than join.longest"),
         ("join.rootless=2m", "join.rootless must not be longer than join.longest"),
@@ -477,7 +477,7 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
     let bounds: Vec<_> = settings.memory().iter().map(Bound::to_string).collect();
 
     let expected = [
-        "receive.inflight_bytes_max 64MiB",
+        "receive.inflight_bytes_max 128MiB",
         "limit.symbols_max 12.2MiB",
         "limit.series_max, measure.windows 146.4MiB",
         "log.tail_bytes 32MiB",
@@ -498,7 +498,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 550.6MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 614.6MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 

@@ -63,10 +63,11 @@ fn sizes(settings: &Settings) -> Result<(), Error> {
         );
         return Err(conflict("log.segment_bytes", problem));
     }
-    if receive.request_bytes_max > receive.inflight_bytes_max {
-        let problem = "is more than receive.inflight_bytes_max: such a request would be told to \
-                       retry for ever";
-        return Err(conflict("receive.request_bytes_max", problem.to_owned()));
+    let largest = receive.request_bytes_max.saturating_add(receive.encoded_bytes_max);
+    if largest > receive.inflight_bytes_max {
+        let problem = "is less than receive.request_bytes_max and receive.encoded_bytes_max \
+                       together: such a request would be told to retry for ever";
+        return Err(conflict("receive.inflight_bytes_max", problem.to_owned()));
     }
     Ok(())
 }

@@ -89,10 +89,10 @@ impl Lines {
     }
 
     /// Hands the good lines over; the bad ones show in the reply.
-    pub(super) async fn deliver(&self, intake: &Intake) -> Reply {
+    pub(super) async fn deliver(&self, intake: &Intake, hold: Hold) -> Reply {
         let bytes = self.request.clone();
         let raw = Raw { signal: Signal::Logs, source: Source::Flows, bytes };
-        let reply = intake.deliver(raw).await;
+        let reply = intake.deliver(raw, hold).await;
         if !matches!(reply, Reply::Refused { .. }) {
             intake.counters().of(Source::Flows).add_rejected(self.rejected);
         }

@@ -218,11 +218,7 @@ impl Follower {
             Err(denial) => return denial.into(),
         };
         match away(batch, move |text| flow::encode(text, now(), limits, hold)).await {
-            Ok((lines, hold)) => {
-                let reply = lines.deliver(&self.intake).await;
-                drop(hold);
-                reply
-            }
+            Ok((lines, hold)) => lines.deliver(&self.intake, hold).await,
             Err(denial) => denial.into(),
         }
     }
