@@ -74,6 +74,9 @@ impl Symbols {
     /// How the overflow name reads.
     pub const OTHER_TEXT: &str = "__other__";
 
+    /// A longer name is cut here: the table is bounded in bytes, not only in number.
+    pub const BYTES_MAX: usize = 256;
+
     /// A table for `capacity` names and as many origins.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
@@ -91,8 +94,20 @@ impl Symbols {
         symbols
     }
 
-    /// The symbol of a name; [`Symbol::OTHER`], counted, once the table is full.
+    /// The symbol of a name that there are few of by nature, such as a service's;
+    /// [`Symbol::OTHER`], counted, once the table is full.
     pub fn intern(&self, text: &str) -> Symbol {
+        self.intern_within(text, self.capacity)
+    }
+
+    /// The symbol of a name that anyone can make up, such as a span's. These may fill nine tenths
+    /// of the table: the rest is for names of services, pods and nodes.
+    pub fn intern_open(&self, text: &str) -> Symbol {
+        self.intern_within(text, self.capacity - self.capacity / 10)
+    }
+
+    fn intern_within(&self, text: &str, capacity: usize) -> Symbol {
+        let text = cut(text);
         if let Some(known) = self.numbers.get(text) {
             return *known;
         }
@@ -101,7 +116,7 @@ impl Symbols {
         if let Some(known) = self.numbers.get(text) {
             return *known;
         }
-        if texts.len() >= self.capacity {
+        if texts.len() >= capacity {
             self.overflowed.fetch_add(1, Ordering::Relaxed);
             return Symbol::OTHER;
         }
@@ -172,6 +187,15 @@ impl Symbols {
     }
 }
 
+/// The name, cut at a character.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(Symbols::BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +216,23 @@ mod tests {
         assert_eq!(symbols.intern("second"), Symbol::OTHER);
         assert_eq!(symbols.intern("first"), first);
         assert_eq!(symbols.overflowed(), 1);
+    }
+
+    #[test]
+    fn names_that_anyone_makes_up_leave_room_for_services() {
+        let symbols = Symbols::new(20);
+        for number in 0..100 {
+            symbols.intern_open(&format!("GET /{number}"));
+        }
+        assert_eq!(symbols.len(), 18);
+        assert_ne!(symbols.intern("cart"), Symbol::OTHER);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_at_a_character() {
+        let symbols = Symbols::new(10);
+        let long = symbols.intern(&"ä".repeat(10_000));
+        assert_eq!(symbols.text(long).len(), Symbols::BYTES_MAX);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use super::unit::show_bytes;
 const EVIDENCE_BYTES: u64 = 96;
 const JOURNEY_BYTES: u64 = 256;
 const BINDING_BYTES: u64 = 96;
-const SYMBOL_BYTES: u64 = 64;
+/// The longest text a symbol may have, and its places in the tables.
+const SYMBOL_BYTES: u64 = 320;
+/// The inbox of a shard: 64 pieces of 1,024 evidence.
+const INBOX_BYTES: u64 = 64 * 1024 * 144;
 
 /// A histogram of two digits from 1 µs to 60 s has 20 × 128 counts of 4 bytes; a series has one
 /// for the total and for each of network, server, self and proxy.
@@ -43,6 +46,7 @@ impl Settings {
             bound("limit.series_max, measure.windows", wide(self.limit.series_max), series),
             bound("log.tail_bytes", wide(log.tail_bytes), 1),
             bound("log.queue_bytes_max", wide(log.queue_bytes_max), 1),
+            bound("join.shards", wide(join.shards), INBOX_BYTES),
             bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
             bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
             bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
