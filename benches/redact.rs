@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
-use hopline::evidence::{Head, Nanos, Signal, Source, Tenant};
-use hopline::redact::{Action, Detectors, Policy, Settings};
 use prost::Message as _;
 
+#[path = "support/policy.rs"]
+mod policy;
 #[path = "support/requests.rs"]
 mod requests;
 
@@ -17,7 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SPANS: usize = 1000;
 
 fn main() {
-    let policy = policy();
+    let policy = policy::policy();
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("redact");
     group.throughput(Throughput::Elements(SPANS as u64));
@@ -25,7 +25,7 @@ fn main() {
         [("no secrets", 0), ("a secret in 1 of 100 spans", 100), ("in every span", 1)]
     {
         let bytes = request(every);
-        group.bench_function(name, |it| it.iter(|| policy.clean(head(), &bytes).unwrap()));
+        group.bench_function(name, |it| it.iter(|| policy.clean(policy::head(), &bytes).unwrap()));
     }
     group.finish();
     criterion.final_summary();
@@ -43,37 +43,4 @@ fn request(every: usize) -> Bytes {
         }
     }
     Bytes::from(request.encode_to_vec())
-}
-
-fn policy() -> Policy {
-    let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
-    let detectors =
-        Detectors { bearer: true, jwt: true, card: true, email: true, assignment: true };
-    Policy::new(&Settings {
-        enabled: true,
-        action: Action::Mask("****".to_owned()),
-        keys: owned(&[
-            "authorization",
-            "cookie",
-            "set-cookie",
-            "x-api-key",
-            "password",
-            "*secret*",
-        ]),
-        keep_keys: Vec::new(),
-        urls: owned(&["url.full", "url.query", "http.url", "http.target"]),
-        detectors,
-    })
-    .unwrap()
-}
-
-fn head() -> Head {
-    Head {
-        signal: Signal::Traces,
-        source: Source::OtlpGrpc,
-        tenant: Tenant::default(),
-        received: Nanos(0),
-        items: 0,
-        policy: 0,
-    }
 }

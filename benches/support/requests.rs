@@ -8,7 +8,13 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 
-const RESOURCES: usize = 10;
+/// Spans of one trace: a chain of five services, each called by the one before it, and a last call
+/// to what is not observed.
+const DEPTH: usize = 10;
+const RESOURCES: usize = 5;
+/// Requests with consecutive seeds begin so far apart.
+pub(crate) const STEP_NS: u64 = 100_000_000;
+pub(crate) const START_NS: u64 = 1_790_000_000_000_000_000;
 
 pub(crate) fn text(key: &str, value: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
@@ -20,14 +26,15 @@ pub(crate) fn number(key: &str, value: i64) -> KeyValue {
     KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }
 
-/// `spans` spans in ten resources, twelve attributes each, about 600 bytes a span.
-/// Traces have ten spans: each is the child of the one before.
+/// `spans` spans in five resources, twelve attributes each, about 600 bytes a span.
+/// Traces have ten spans: each is the child of the one before, server and client in turn.
 pub(crate) fn traces(spans: usize, seed: u64) -> ExportTraceServiceRequest {
     let mut random = fastrand::Rng::with_seed(seed);
-    let each = spans / RESOURCES;
+    let start = START_NS + seed * STEP_NS;
     let ids: Vec<(u128, u64)> = (0..spans).map(|_| (random.u128(..), random.u64(..))).collect();
     let resource_spans = (0..RESOURCES).map(|resource| {
-        let spans = (0..each).map(|at| span(&ids, at * RESOURCES + resource, &mut random));
+        let own = (0..spans).filter(|at| at % DEPTH / 2 == resource);
+        let spans = own.map(|at| span(&ids, at, start, &mut random)).collect();
         ResourceSpans {
             resource: Some(service(resource)),
             scope_spans: vec![ScopeSpans {
@@ -35,7 +42,7 @@ pub(crate) fn traces(spans: usize, seed: u64) -> ExportTraceServiceRequest {
                     name: "io.opentelemetry.http".to_owned(),
                     ..InstrumentationScope::default()
                 }),
-                spans: spans.collect(),
+                spans,
                 ..ScopeSpans::default()
             }],
             ..ResourceSpans::default()
@@ -56,18 +63,20 @@ fn service(number: usize) -> Resource {
     Resource { attributes, ..Resource::default() }
 }
 
-fn span(ids: &[(u128, u64)], at: usize, random: &mut fastrand::Rng) -> Span {
-    let root = at / 10 * 10;
+fn span(ids: &[(u128, u64)], at: usize, start: u64, random: &mut fastrand::Rng) -> Span {
+    let root = at / DEPTH * DEPTH;
+    let depth = (at - root) as u64;
     let parent = if at == root { Vec::new() } else { ids[at - 1].1.to_be_bytes().to_vec() };
-    let start = 1_790_000_000_000_000_000 + random.u64(0..1_000_000_000);
+    let start = start + depth * 500_000 + random.u64(0..500_000);
+    let took = (DEPTH as u64 - depth) * 2_000_000 + random.u64(0..1_000_000);
     Span {
         trace_id: ids[root].0.to_be_bytes().to_vec(),
         span_id: ids[at].1.to_be_bytes().to_vec(),
         parent_span_id: parent,
         name: "GET /api/orders/{id}".to_owned(),
-        kind: if at.is_multiple_of(2) { 2 } else { 3 },
+        kind: if depth.is_multiple_of(2) { 2 } else { 3 },
         start_time_unix_nano: start,
-        end_time_unix_nano: start + random.u64(100_000..50_000_000),
+        end_time_unix_nano: start + took,
         attributes: vec![
             text("http.request.method", "GET"),
             number("http.response.status_code", 200),

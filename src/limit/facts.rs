@@ -12,6 +12,7 @@ use crate::evidence::{
     Symbol, Symbols,
 };
 use crate::normalize::{Observed, Placement};
+use crate::wire::same;
 
 /// How many names one thread remembers before it forgets all of them at once.
 const REMEMBERED_MAX: usize = 8192;
@@ -80,7 +81,11 @@ impl Interner {
     fn origin(&mut self, placement: &Placement<'_>) -> OriginId {
         let names = texts(placement);
         if let Some(last) = &self.last
-            && last.names.iter().zip(names).all(|(known, name)| **known == *name)
+            && last
+                .names
+                .iter()
+                .zip(names)
+                .all(|(known, name)| same(known.as_bytes(), name.as_bytes()))
         {
             return last.origin;
         }
@@ -97,7 +102,9 @@ impl Interner {
             return Symbol::NONE;
         }
         let hash = self.hasher.hash_one(text);
-        if let Some(known) = self.recent.find(hash, |known| *known.text == *text) {
+        if let Some(known) =
+            self.recent.find(hash, |known| same(known.text.as_bytes(), text.as_bytes()))
+        {
             return known.symbol;
         }
         let symbol = self.symbols.intern(text);

@@ -23,6 +23,7 @@ pub(super) struct Pair<'a> {
 const ARRAY_DEPTH_MAX: usize = 2;
 
 /// Key and value of a `KeyValue`, whichever comes first; the value is not read yet.
+#[inline(always)]
 pub(super) fn pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
     let mut pair = Pair::default();
     for field in Fields::new(content) {
@@ -37,6 +38,7 @@ pub(super) fn pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
 }
 
 /// The value of an `AnyValue`. Of an array, such as a header's values, the first counts.
+#[inline(always)]
 pub(super) fn scalar(content: &[u8], depth: usize) -> Result<Option<Scalar<'_>>, Malformed> {
     let mut out = None;
     for field in Fields::new(content) {
@@ -46,12 +48,18 @@ pub(super) fn scalar(content: &[u8], depth: usize) -> Result<Option<Scalar<'_>>,
             2 => Some(Scalar::Bool(field.number()? != 0)),
             3 => Some(Scalar::Int(field.number()?.cast_signed())),
             4 => Some(Scalar::Double(f64::from_bits(field.number()?))),
-            5 if depth < ARRAY_DEPTH_MAX => match Fields::new(field.bytes()?).next() {
-                Some(first) => scalar(first?.bytes()?, depth + 1)?,
-                None => None,
-            },
+            5 if depth < ARRAY_DEPTH_MAX => first(field.bytes()?, depth)?,
             _ => out,
         };
     }
     Ok(out)
+}
+
+/// Not inlined, so that [`scalar`] can be.
+#[inline(never)]
+fn first(array: &[u8], depth: usize) -> Result<Option<Scalar<'_>>, Malformed> {
+    match Fields::new(array).next() {
+        Some(first) => scalar(first?.bytes()?, depth + 1),
+        None => Ok(None),
+    }
 }

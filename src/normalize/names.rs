@@ -43,7 +43,7 @@ impl<'a> Names<'a> {
         if let (Some(value), Some(place)) = (scalar(value, 0)?, self.values.get_mut(slot as usize))
         {
             // `-` is what Envoy writes for "absent": it must not hide a name of lower rank.
-            if value != Scalar::Text("-") && value != Scalar::Text("") {
+            if !matches!(value, Scalar::Text("-" | "")) {
                 *known = rank;
                 *place = value;
             }

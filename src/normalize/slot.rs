@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::wire::{digest, same};
+
 /// A meaning that several keys can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
@@ -191,25 +193,29 @@ const KEYS: &[Entry] = &[
     ("hopline.destination.pod", Slot::DestinationService, 1),
 ];
 
-type Bucket = Vec<Entry>;
+const BUCKETS: usize = 512;
 
-/// Keys by length: most keys of most requests end at a bucket with nothing in it, or one look.
-static BY_LENGTH: LazyLock<Vec<Bucket>> = LazyLock::new(|| {
-    let longest = KEYS.iter().map(|(key, _, _)| key.len()).max().unwrap_or(0);
-    let mut buckets = vec![Bucket::new(); longest + 1];
-    for (key, slot, rank) in KEYS {
-        if let Some(bucket) = buckets.get_mut(key.len()) {
-            bucket.push((key, *slot, *rank));
+/// Keys by digest: most keys of most requests end at a bucket with nothing in it, or one look.
+static BY_DIGEST: LazyLock<Vec<Vec<&Entry>>> = LazyLock::new(|| {
+    let mut buckets = vec![Vec::new(); BUCKETS];
+    for entry in KEYS {
+        if let Some(bucket) = buckets.get_mut(bucket_of(entry.0.as_bytes())) {
+            bucket.push(entry);
         }
     }
     buckets
 });
 
+#[inline(always)]
+fn bucket_of(key: &[u8]) -> usize {
+    usize::from(digest(key)) % BUCKETS
+}
+
 /// What a key means, if anything.
 #[inline]
 pub(super) fn meaning(key: &[u8]) -> Option<(Slot, u8)> {
-    let bucket = BY_LENGTH.get(key.len())?;
-    let found = bucket.iter().find(|(known, _, _)| known.as_bytes() == key)?;
+    let bucket = BY_DIGEST.get(bucket_of(key))?;
+    let found = bucket.iter().find(|(known, _, _)| same(known.as_bytes(), key))?;
     Some((found.1, found.2))
 }
 

@@ -1,52 +1,31 @@
 //! Secrets that are known by their form, wherever they stand.
 //!
-//! Everything is found in one pass of cheap checks first: most strings have no byte that a
-//! secret of a given form must have, and cost one look at each byte.
+//! A [`Glance`] says which forms a string may have; only these are looked for.
 
 use std::ops::Range;
 
 use memchr::{memchr_iter, memmem};
 
+use super::glance::Glance;
 use super::policy::Detectors;
 
-const CARD_DIGITS: Range<usize> = 13..20;
+pub(super) const CARD_DIGITS: Range<usize> = 13..20;
 const BEARER_TOKEN_MIN: usize = 6;
 
 /// Appends the range of every secret in `text`.
-pub(super) fn find(text: &[u8], detectors: Detectors, found: &mut Vec<Range<usize>>) {
-    let seen = glance(text);
-    if detectors.email && seen.at {
+pub(super) fn find(text: &[u8], seen: Glance, detectors: Detectors, found: &mut Vec<Range<usize>>) {
+    if detectors.email && seen.may_be_address() {
         addresses(text, found);
     }
-    if detectors.card && seen.digits >= CARD_DIGITS.start {
+    if detectors.card && seen.may_be_card() {
         cards(text, found);
     }
-    if detectors.jwt && seen.upper_j {
+    if detectors.jwt && seen.may_be_token() {
         tokens(text, found);
     }
-    if detectors.bearer && seen.space && text.len() > "bearer ".len() {
+    if detectors.bearer && seen.may_be_bearer() {
         bearers(text, found);
     }
-}
-
-/// What one look at each byte tells.
-#[derive(Default)]
-struct Glance {
-    digits: usize,
-    at: bool,
-    upper_j: bool,
-    space: bool,
-}
-
-fn glance(text: &[u8]) -> Glance {
-    let mut seen = Glance::default();
-    for byte in text {
-        seen.digits += usize::from(byte.is_ascii_digit());
-        seen.at |= *byte == b'@';
-        seen.upper_j |= *byte == b'J';
-        seen.space |= *byte == b' ' || *byte == b'\t';
-    }
-    seen
 }
 
 /// `name@host.tld`, and the `user:password` of a URL.

@@ -6,6 +6,8 @@
 mod assignment;
 mod clean;
 mod detect;
+mod glance;
+mod judge;
 mod keys;
 mod policy;
 mod replace;

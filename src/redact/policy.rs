@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::clean::Clean;
+use super::glance::Glance;
 use super::keys::KeyRules;
 use super::replace::Replacement;
 use super::walk::{Tally, Walk, Walked};
@@ -92,7 +93,8 @@ impl Policy {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"*_-[].".contains(&byte);
             let fits = (1..=MASK_BYTES_MAX).contains(&mask.len());
             let mut found = Vec::new();
-            detect::find(mask.as_bytes(), settings.detectors, &mut found);
+            let seen = Glance::new(mask.as_bytes());
+            detect::find(mask.as_bytes(), seen, settings.detectors, &mut found);
             if !mask.bytes().all(plain) || !fits || !found.is_empty() {
                 return Err(Error::Mask);
             }
@@ -122,6 +124,13 @@ impl Policy {
         Ok((Clean::new(head, splice.finish(bytes)?), tally))
     }
 
+    /// Whether one look is enough to say that the text is UTF-8 and that its form hides nothing.
+    #[inline]
+    pub(super) fn is_plain(&self, text: &[u8]) -> bool {
+        let seen = Glance::new(text);
+        seen.is_ascii() && !seen.is_suspect(self.detectors)
+    }
+
     /// The text without what its form gives away; `None` when there is nothing to hide.
     pub(super) fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
         let first = self.pass(text)?;
@@ -137,9 +146,10 @@ impl Policy {
     }
 
     fn pass(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let seen = Glance::new(text);
         let mut found = Vec::new();
-        detect::find(text, self.detectors, &mut found);
-        if self.detectors.assignment {
+        detect::find(text, seen, self.detectors, &mut found);
+        if self.detectors.assignment && seen.may_be_assignment() {
             assignment::find(text, &self.keys, &mut found);
         }
         self.replacement.apply(text, found)

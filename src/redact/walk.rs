@@ -1,8 +1,8 @@
 //! One walk through a request: every string is judged, every field checked.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
+use super::judge::{Judge, Judgement};
 use super::policy::Policy;
 use super::url::{self, Bare};
 use crate::evidence::Signal;
@@ -31,8 +31,7 @@ pub(super) struct Walk<'a> {
     tally: Tally,
     /// Whether the walk is inside a value that will go as a whole.
     hiding: bool,
-    /// A request repeats a few keys over and over; each is judged once.
-    judged: HashMap<&'a [u8], Judgement, foldhash::fast::RandomState>,
+    judge: Judge<'a>,
 }
 
 /// What a walk came home with.
@@ -42,24 +41,11 @@ pub(super) struct Walked {
     pub(super) tally: Tally,
 }
 
-/// What a key says of its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Judgement {
-    /// Nothing: look at the value's form.
-    Form,
-    /// It is a URL.
-    Url,
-    /// It is a query string.
-    Query,
-    /// It is a secret.
-    Secret,
-}
-
 impl<'a> Walk<'a> {
     pub(super) fn new(policy: &'a Policy, bytes: &'a [u8]) -> Self {
         let (splice, tally) = (Splice::new(), Tally::default());
         let hiding = !policy.enabled;
-        Self { policy, bytes, splice, items: 0, tally, hiding, judged: HashMap::default() }
+        Self { policy, bytes, splice, items: 0, tally, hiding, judge: Judge::new(policy) }
     }
 
     pub(super) fn request(mut self, signal: Signal) -> Result<Walked, Malformed> {
@@ -95,6 +81,9 @@ impl<'a> Walk<'a> {
 
     /// The key may come after its value, or twice: a value is a secret if any key says so.
     fn key_value(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+        if depth < ANY_VALUE_DEPTH_MAX && self.is_plain(field.bytes()?) {
+            return Ok(());
+        }
         let content = self.enter(field, base)?;
         let mut judgement = Judgement::Form;
         for inner in self.fields(&content) {
@@ -171,7 +160,10 @@ impl<'a> Walk<'a> {
         base: usize,
         judgement: Judgement,
     ) -> Result<(), Malformed> {
-        field.text()?;
+        if judgement == Judgement::Form && self.policy.is_plain(field.bytes()?) {
+            return Ok(());
+        }
+        field.utf8()?;
         self.replace(field, base, judgement)
     }
 
@@ -237,22 +229,28 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn judge(&mut self, key: &'a [u8]) -> Judgement {
-        if self.hiding {
-            return Judgement::Form;
+    /// Whether an attribute is what nearly all are: one key that says nothing of its value, then
+    /// one value that is a number or plain text. Everything else takes the long way.
+    #[inline]
+    fn is_plain(&mut self, attribute: &'a [u8]) -> bool {
+        let mut fields = Fields::new(attribute);
+        let Some(key) = next_bytes(&mut fields, 1) else { return false };
+        let Some(value) = next_bytes(&mut fields, 2) else { return false };
+        let mut inner = Fields::new(value);
+        let Some(Ok(only)) = inner.next() else { return false };
+        if !fields.is_done() || !inner.is_done() {
+            return false;
         }
-        let policy = self.policy;
-        *self.judged.entry(key).or_insert_with(|| {
-            if policy.keys.matches(key) {
-                Judgement::Secret
-            } else if !policy.urls.matches(key) {
-                Judgement::Form
-            } else if key.ends_with(b"query") {
-                Judgement::Query
-            } else {
-                Judgement::Url
-            }
-        })
+        let plain = match (only.number, only.value) {
+            (1, Value::Bytes(text)) => self.policy.is_plain(text),
+            (2 | 3, Value::Varint(_)) | (4, Value::Fixed64(_)) => true,
+            _ => false,
+        };
+        plain && self.judge.judged(key).says_nothing()
+    }
+
+    fn judge(&mut self, key: &'a [u8]) -> Judgement {
+        if self.hiding { Judgement::Form } else { self.judge.judged(key).of_value }
     }
 
     fn count(&mut self, message: Message) {
@@ -278,6 +276,15 @@ impl<'a> Walk<'a> {
 
     fn fields(&self, content: &Range<usize>) -> Fields<'a> {
         Fields::new(self.bytes.get(content.clone()).unwrap_or_default())
+    }
+}
+
+/// The bytes of the next field, if it is the one with this number.
+#[inline(always)]
+fn next_bytes<'a>(fields: &mut Fields<'a>, number: u32) -> Option<&'a [u8]> {
+    match fields.next()?.ok()? {
+        Field { number: it, value: Value::Bytes(bytes), .. } if it == number => Some(bytes),
+        _ => None,
     }
 }
 

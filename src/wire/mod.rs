@@ -6,12 +6,14 @@
 
 mod field;
 mod message;
+mod short;
 mod splice;
 mod varint;
 
 pub use field::{Field, Fields, Value, item};
 pub use message::Message;
 pub use message::{ANY_VALUE_DEPTH_MAX, Role, role};
+pub use short::{digest, same};
 pub use splice::Splice;
 pub use varint::{encoded_len, read_varint, write_varint};
 

@@ -17,6 +17,8 @@ pub struct Splice {
     patches: Vec<Patch>,
     text: Vec<u8>,
     edits: u64,
+    /// By how much the whole grows.
+    growth: isize,
 }
 
 /// A message that the walk is in.
@@ -73,9 +75,7 @@ impl Splice {
         let length = frame.length.saturating_add_signed(frame.growth);
         patch.with = With::Length(length);
         let grown = difference(encoded_len(length as u64), frame.prefix.len());
-        if let Some(outer) = self.open.last_mut() {
-            outer.growth += frame.growth + grown;
-        }
+        self.grow(frame.growth + grown);
     }
 
     /// Puts `content` in the place of a length-delimited field's content.
@@ -109,7 +109,7 @@ impl Splice {
         if self.patches.is_empty() {
             return Ok(input.clone());
         }
-        let mut out = Vec::with_capacity(input.len() + self.text.len());
+        let mut out = Vec::with_capacity(input.len().saturating_add_signed(self.growth));
         let mut copied = 0;
         for patch in &self.patches {
             out.extend_from_slice(input.get(copied..patch.at.start).unwrap_or_default());
@@ -132,11 +132,17 @@ impl Splice {
     fn patch(&mut self, at: Range<usize>, start: usize) {
         self.reserve_lengths();
         let text = start..self.text.len();
-        if let Some(frame) = self.open.last_mut() {
-            frame.growth += difference(text.len(), at.len());
-        }
+        self.grow(difference(text.len(), at.len()));
         self.patches.push(Patch { at, with: With::Text(text) });
         self.edits += 1;
+    }
+
+    /// What the walk is in grows; its lengths are mended on the way out.
+    fn grow(&mut self, by: isize) {
+        match self.open.last_mut() {
+            Some(frame) => frame.growth += by,
+            None => self.growth += by,
+        }
     }
 
     /// The prefixes of the open messages lie before this edit and after the last one, outermost

@@ -46,6 +46,19 @@ fn nested_groups_do_not_exhaust_the_stack() {
     assert_eq!(Fields::new(&bytes).next(), Some(Err(Malformed::Depth)));
 }
 
+#[test]
+fn a_string_that_is_not_utf8_is_malformed_however_it_is_read() {
+    for (text, is_utf8) in
+        [("plain".as_bytes(), true), ("größe".as_bytes(), true), (&[0xff], false)]
+    {
+        let bytes = [&[0x0a, u8::try_from(text.len()).unwrap()], text].concat();
+        let field = Fields::new(&bytes).next().unwrap().unwrap();
+        let wrong = Err(Malformed::Utf8(1));
+        assert_eq!(field.utf8(), if is_utf8 { Ok(text) } else { wrong });
+        assert_eq!(field.text().map(str::as_bytes), field.utf8());
+    }
+}
+
 /// What the hot path reads of a span, by field number.
 #[derive(Debug, Default, PartialEq)]
 struct Read {

@@ -8,27 +8,41 @@ use super::Malformed;
 /// When the number does not end, or has more than 64 bits.
 #[inline]
 pub fn read_varint(bytes: &[u8]) -> Result<(u64, usize), Malformed> {
-    // Nearly every tag and length in OTLP is one byte.
-    match bytes.first() {
-        Some(&byte) if byte < 0x80 => Ok((u64::from(byte), 1)),
-        Some(_) => read_long(bytes),
-        None => Err(Malformed::Truncated),
+    let (number, rest) = split_varint(bytes)?;
+    Ok((number, bytes.len() - rest.len()))
+}
+
+/// A number, and what comes behind it.
+type Split<'a> = Result<(u64, &'a [u8]), Malformed>;
+
+/// Reads a number at the front of `bytes`.
+#[inline(always)]
+pub(super) fn split_varint(bytes: &[u8]) -> Split<'_> {
+    // Nearly every tag and length in OTLP is one byte; ports, codes and spans have two.
+    match bytes {
+        [byte, rest @ ..] if *byte < 0x80 => Ok((u64::from(*byte), rest)),
+        [low, high, rest @ ..] if *high < 0x80 => {
+            Ok((u64::from(low & 0x7f) | u64::from(*high) << 7, rest))
+        }
+        _ => split_long(bytes),
     }
 }
 
-fn read_long(bytes: &[u8]) -> Result<(u64, usize), Malformed> {
-    let mut number = 0_u64;
-    for (at, &byte) in bytes.iter().take(10).enumerate() {
+#[inline(never)]
+fn split_long(bytes: &[u8]) -> Split<'_> {
+    let (mut number, mut shift, mut rest) = (0, 0, bytes);
+    while let [byte, after @ ..] = rest {
         // The tenth byte has room for one bit.
-        if at == 9 && byte > 1 {
+        if shift == 63 && *byte > 1 {
             return Err(Malformed::Overlong);
         }
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if byte < 0x80 {
-            return Ok((number, at + 1));
+        number |= u64::from(byte & 0x7f) << shift;
+        if *byte < 0x80 {
+            return Ok((number, after));
         }
+        (shift, rest) = (shift + 7, after);
     }
-    Err(if bytes.len() < 10 { Malformed::Truncated } else { Malformed::Overlong })
+    Err(Malformed::Truncated)
 }
 
 /// Appends a number in its shortest form.

@@ -1,0 +1,39 @@
+//! A policy of redaction as operators write it.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
+
+use hopline::evidence::{Head, Nanos, Signal, Source, Tenant};
+use hopline::redact::{Action, Detectors, Policy, Settings};
+
+pub(crate) fn policy() -> Policy {
+    let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
+    let detectors =
+        Detectors { bearer: true, jwt: true, card: true, email: true, assignment: true };
+    Policy::new(&Settings {
+        enabled: true,
+        action: Action::Mask("****".to_owned()),
+        keys: owned(&[
+            "authorization",
+            "cookie",
+            "set-cookie",
+            "x-api-key",
+            "password",
+            "*secret*",
+        ]),
+        keep_keys: Vec::new(),
+        urls: owned(&["url.full", "url.query", "http.url", "http.target"]),
+        detectors,
+    })
+    .unwrap()
+}
+
+pub(crate) fn head() -> Head {
+    Head {
+        signal: Signal::Traces,
+        source: Source::OtlpGrpc,
+        tenant: Tenant::default(),
+        received: Nanos(0),
+        items: 0,
+        policy: 0,
+    }
+}
