@@ -1,5 +1,6 @@
 //! Names become symbols, within the table's budget; paths become routes.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -53,9 +54,9 @@ impl Interner {
     /// The facts of an observation in the batch at `batch`.
     pub fn evidence(&mut self, observed: &Observed<'_>, batch: Position) -> Evidence {
         let route = if observed.route.is_empty() && !observed.path.is_empty() {
-            self.symbol(&template(observed.path))
+            self.open(&template(observed.path))
         } else {
-            self.symbol(observed.route)
+            self.open(observed.route)
         };
         let facts = Facts {
             start: observed.start,
@@ -63,10 +64,10 @@ impl Interner {
             span: observed.span,
             parent: observed.parent,
             origin: self.origin(&observed.placement),
-            name: self.symbol(observed.name),
+            name: self.name(observed.name),
             route,
-            peer: self.symbol(observed.peer),
-            detail: self.symbol(observed.detail),
+            peer: self.open(observed.peer),
+            detail: self.open(observed.detail),
             upstream_us: observed.upstream_us,
             status: observed.status,
             kind: observed.kind,
@@ -90,14 +91,29 @@ impl Interner {
             return last.origin;
         }
         let [service, namespace, workload, pod, node, zone, cluster, version] =
-            names.map(|name| self.symbol(name));
+            names.map(|name| self.symbol(name, Symbols::intern));
         let origin = Origin { service, namespace, workload, pod, node, zone, cluster, version };
         let id = self.symbols.intern_origin(origin);
         self.last = Some(Last { names: names.map(Box::from), origin: id });
         id
     }
 
-    fn symbol(&mut self, text: &str) -> Symbol {
+    /// Spans are often named after the path that they serve: `GET /users/17`.
+    fn name(&mut self, name: &str) -> Symbol {
+        let Some((verb, path)) = name.find('/').and_then(|at| name.split_at_checked(at)) else {
+            return self.open(name);
+        };
+        match template(path) {
+            Cow::Borrowed(route) if route.len() == path.len() => self.open(name),
+            route => self.open(&format!("{verb}{route}")),
+        }
+    }
+
+    fn open(&mut self, text: &str) -> Symbol {
+        self.symbol(text, Symbols::intern_open)
+    }
+
+    fn symbol(&mut self, text: &str, intern: fn(&Symbols, &str) -> Symbol) -> Symbol {
         if text.is_empty() {
             return Symbol::NONE;
         }
@@ -107,7 +123,11 @@ impl Interner {
         {
             return known.symbol;
         }
-        let symbol = self.symbols.intern(text);
+        let symbol = intern(&self.symbols, text);
+        // What is cut in the table would take more room here than there.
+        if text.len() > Symbols::BYTES_MAX {
+            return symbol;
+        }
         if self.recent.len() >= REMEMBERED_MAX {
             self.recent.clear();
         }
@@ -165,6 +185,16 @@ mod tests {
     }
 
     #[test]
+    fn a_span_that_is_named_after_a_path_is_named_after_its_route() {
+        let mut interner = interner(100);
+        for (name, want) in [("GET /users/17", "GET /users/{id}"), ("pay", "pay"), ("a/b", "a/b")] {
+            let observed = Observed { name, ..Observed::default() };
+            let symbol = interner.evidence(&observed, Position(0)).facts.name;
+            assert_eq!(&*interner.symbols.text(symbol), want);
+        }
+    }
+
+    #[test]
     fn placements_that_differ_have_different_origins() {
         let mut interner = interner(100);
         let cart = at(Placement { service: "cart", ..Placement::default() });
@@ -181,11 +211,11 @@ mod tests {
     #[test]
     fn more_names_than_are_remembered_keep_their_symbols() {
         let mut interner = interner(REMEMBERED_MAX * 3);
-        let first = interner.symbol("name");
+        let first = interner.open("name");
         for number in 0..REMEMBERED_MAX + 10 {
-            interner.symbol(&number.to_string());
+            interner.open(&number.to_string());
         }
-        assert_eq!(interner.symbol("name"), first);
+        assert_eq!(interner.open("name"), first);
         assert!(interner.recent.len() <= REMEMBERED_MAX);
     }
 }

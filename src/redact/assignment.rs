@@ -12,7 +12,12 @@ const KEY_BYTES_MAX: usize = 64;
 /// Appends the range of the value behind every secret key in `text`.
 pub(super) fn find(text: &[u8], keys: &KeyRules, found: &mut Vec<Range<usize>>) {
     // The full-width sign is what an input method, or someone who tests filters, writes.
+    // A sign within a value that was found opens no value of its own: each byte is part of one.
+    let mut after = 0;
     for at in memchr3_iter(b'=', b':', b'\xef', text) {
+        if at < after {
+            continue;
+        }
         let Some(width) = sign_width(text.get(at..).unwrap_or_default()) else { continue };
         let Some(key) = key_before(text.get(..at).unwrap_or_default()) else { continue };
         if !keys.matches(key) {
@@ -21,7 +26,8 @@ pub(super) fn find(text: &[u8], keys: &KeyRules, found: &mut Vec<Range<usize>>) 
         let from = at + width;
         let value = value_after(text.get(from..).unwrap_or_default());
         if !value.is_empty() {
-            found.push(from + value.start..from + value.end);
+            after = from + value.end;
+            found.push(from + value.start..after);
         }
     }
 }

@@ -11,6 +11,8 @@ use super::policy::Detectors;
 
 pub(super) const CARD_DIGITS: Range<usize> = 13..20;
 const BEARER_TOKEN_MIN: usize = 6;
+/// A longer one is not looked back for: every `@` looks, and a text may be all `@`.
+const USER_INFO_MAX: usize = 256;
 
 /// Appends the range of every secret in `text`.
 pub(super) fn find(text: &[u8], seen: Glance, detectors: Detectors, found: &mut Vec<Range<usize>>) {
@@ -48,10 +50,11 @@ fn addresses(text: &[u8], found: &mut Vec<Range<usize>>) {
 
 /// Where the user name of a URL begins, when `before` ends in one: `scheme://user:password`.
 fn user_info(before: &[u8]) -> Option<usize> {
-    let start = memmem::rfind(before, b"://")? + 3;
-    let info = before.get(start..)?;
-    let plain = info.iter().all(|byte| !b"/?# \t\r\n\"'<>".contains(byte));
-    (plain && !info.is_empty()).then_some(start)
+    let plain = |byte: &&u8| !b"/?# \t\r\n\"'<>".contains(byte);
+    let length = before.iter().rev().take(USER_INFO_MAX).take_while(plain).count();
+    let start = before.len() - length;
+    let scheme = before.get(..start).is_some_and(|head| head.ends_with(b"://"));
+    (scheme && length > 0).then_some(start)
 }
 
 fn is_name(byte: u8) -> bool {
@@ -151,9 +154,12 @@ fn bearers(text: &[u8], found: &mut Vec<Range<usize>>) {
             continue;
         }
         let gap = rest.iter().take_while(|byte| **byte == b' ' || **byte == b'\t').count();
+        if gap == 0 {
+            continue;
+        }
         let token = rest.get(gap..).unwrap_or_default();
         let length = token.iter().take_while(|byte| is_base64(**byte) || **byte == b'.').count();
-        if gap > 0 && length >= BEARER_TOKEN_MIN {
+        if length >= BEARER_TOKEN_MIN {
             let start = at + word.len() + gap;
             found.push(start..start + length);
         }

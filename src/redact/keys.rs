@@ -2,14 +2,27 @@
 
 use std::collections::HashSet;
 
+use memchr::memmem;
 use smallvec::SmallVec;
 
-/// Patterns for keys, in a spelling where `-` is `_` and case does not count.
+/// Patterns for keys, in a spelling without `-` and `_` where case does not count:
+/// `access-token`, `access_token` and `accessToken` are one key.
 #[derive(Clone, Debug)]
 pub(super) struct KeyRules {
     exact: HashSet<Vec<u8>, foldhash::fast::RandomState>,
-    wild: Vec<Vec<u8>>,
+    wild: Vec<Wild>,
     keep: HashSet<Vec<u8>, foldhash::fast::RandomState>,
+}
+
+/// A pattern with `*`.
+#[derive(Clone, Debug)]
+enum Wild {
+    /// `*word*`
+    Contains(Vec<u8>),
+    /// `*word`
+    EndsWith(Vec<u8>),
+    /// Any other.
+    Other(Vec<u8>),
 }
 
 impl KeyRules {
@@ -18,6 +31,7 @@ impl KeyRules {
         let (wild, exact): (Vec<_>, Vec<_>) =
             patterns.iter().map(spelled).partition(|key| key.contains(&b'*'));
         let exact = exact.into_iter().collect();
+        let wild = wild.into_iter().map(Wild::new).collect();
         Self { exact, wild, keep: keep.iter().map(spelled).collect() }
     }
 
@@ -32,13 +46,32 @@ impl KeyRules {
         let last = key.rsplit(|byte| *byte == b'.').next().unwrap_or(key);
         self.exact.contains(key)
             || self.exact.contains(last)
-            || self.wild.iter().any(|pattern| is_like(key, pattern) || is_like(last, pattern))
+            || self.wild.iter().any(|wild| wild.matches(key, last))
+    }
+}
+
+impl Wild {
+    fn new(pattern: Vec<u8>) -> Self {
+        match pattern.as_slice() {
+            [b'*', word @ .., b'*'] if !word.contains(&b'*') => Self::Contains(word.to_vec()),
+            [b'*', word @ ..] if !word.contains(&b'*') => Self::EndsWith(word.to_vec()),
+            _ => Self::Other(pattern),
+        }
+    }
+
+    /// The last segment ends the key: only a pattern that names a beginning asks for it apart.
+    fn matches(&self, key: &[u8], last: &[u8]) -> bool {
+        match self {
+            Self::Contains(word) => memmem::find(key, word).is_some(),
+            Self::EndsWith(word) => key.ends_with(word),
+            Self::Other(pattern) => is_like(key, pattern) || is_like(last, pattern),
+        }
     }
 }
 
 fn spell(key: &[u8]) -> SmallVec<[u8; 64]> {
-    let spelled = key.iter().map(|byte| if *byte == b'-' { b'_' } else { *byte });
-    spelled.map(|byte| byte.to_ascii_lowercase()).collect()
+    let spelled = key.iter().filter(|byte| !matches!(byte, b'-' | b'_'));
+    spelled.map(u8::to_ascii_lowercase).collect()
 }
 
 /// Whether `text` fits a pattern in which `*` stands for any run of bytes.
@@ -82,7 +115,7 @@ mod tests {
     #[test]
     fn a_key_matches_in_any_spelling_and_as_a_last_segment() {
         let rules = rules(&["x-api-key"], &[]);
-        for key in ["X-API-Key", "x_api_key", "http.request.header.x-api-key"] {
+        for key in ["X-API-Key", "x_api_key", "xApiKey", "http.request.header.x-api-key"] {
             assert!(rules.matches(key.as_bytes()), "{key}");
         }
         assert!(!rules.matches(b"x-api-key-id"));
