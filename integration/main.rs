@@ -5,6 +5,7 @@
 mod command;
 mod crash;
 mod destinations;
+mod docs;
 mod doors;
 mod joined;
 mod sdk;
