@@ -148,6 +148,8 @@ impl Summary {
     pub fn new(journey: &Journey, hops: &[Hop], symbols: &Symbols) -> Self {
         let root = root(journey);
         let outcome = outcome(journey, root);
+        // Without a root, whoever saw it first says where it was.
+        let entry = root.or_else(|| journey.evidence.first().map(|(facts, _)| facts));
         let start = start(journey);
         let mut summary = Self {
             id: journey.id.to_string(),
@@ -156,7 +158,7 @@ impl Summary {
             duration_ns: root.map_or_else(|| extent(journey, start), |it| it.duration_ns),
             outcome: outcome.name().to_owned(),
             failed: outcome.is_failure(),
-            entry: root.map(|root| Entry::new(root, symbols)).unwrap_or_default(),
+            entry: entry.map(|facts| Entry::new(facts, symbols)).unwrap_or_default(),
             ambiguous: journey.ambiguous,
             truncated: journey.truncated,
             revision: journey.revision,
