@@ -4,33 +4,15 @@ use super::names::Names;
 use super::observed::{Observed, Placement};
 use super::slot::Slot;
 use super::span::{first, request};
-use super::{address, offset, outcome};
+use super::{address, outcome};
 use crate::evidence::{Kind, Nanos, Outcome, SpanId, TraceId};
 use crate::wire::{Fields, Malformed};
 
 /// From this severity on, a log record tells of a failure.
 const SEVERITY_ERROR: u64 = 17;
 
-/// Emits every record of a `ScopeLogs` that begins at `base` in the batch.
-pub(super) fn observe<'a>(
-    scope: &'a [u8],
-    base: usize,
-    placement: Placement<'a>,
-    names: &mut Names<'a>,
-    emit: &mut impl FnMut(&Observed<'a>),
-) -> Result<(), Malformed> {
-    for field in Fields::new(scope) {
-        let field = field?;
-        if field.number == 2 {
-            let mut observed = read(field.bytes()?, placement, names)?;
-            observed.offset = offset(base + field.body)?;
-            emit(&observed);
-        }
-    }
-    Ok(())
-}
-
-fn read<'a>(
+/// What a `LogRecord` says.
+pub(super) fn read<'a>(
     record: &'a [u8],
     placement: Placement<'a>,
     names: &mut Names<'a>,

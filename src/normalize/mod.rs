@@ -50,10 +50,33 @@ pub fn observe<'a>(
             let items = scope.bytes()?;
             let at = base + scope.end - items.len();
             match signal {
-                Signal::Traces => span::observe(items, at, placement, &mut own, emit)?,
-                Signal::Logs => log::observe(items, at, placement, &mut own, emit)?,
+                Signal::Traces => {
+                    each(items, at, |span| span::read(span, placement, &mut own), emit)?;
+                }
+                Signal::Logs => {
+                    each(items, at, |record| log::read(record, placement, &mut own), emit)?;
+                }
                 Signal::Metrics => metric::observe(items, at, placement, emit)?,
             }
+        }
+    }
+    Ok(())
+}
+
+/// Emits every span or record of a scope whose content begins at `base` in the batch.
+#[inline]
+fn each<'a>(
+    scope: &'a [u8],
+    base: usize,
+    mut read: impl FnMut(&'a [u8]) -> Result<Observed<'a>, Malformed>,
+    emit: &mut impl FnMut(&Observed<'a>),
+) -> Result<(), Malformed> {
+    for field in Fields::new(scope) {
+        let field = field?;
+        if field.number == 2 {
+            let mut observed = read(field.bytes()?)?;
+            observed.offset = offset(base + field.body)?;
+            emit(&observed);
         }
     }
     Ok(())

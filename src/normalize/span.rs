@@ -3,30 +3,12 @@
 use super::names::Names;
 use super::observed::{Observed, Placement};
 use super::slot::Slot;
-use super::{address, offset, outcome};
+use super::{address, outcome};
 use crate::evidence::{Kind, Method, Nanos, SpanId, TraceId};
 use crate::wire::{Fields, Malformed};
 
-/// Emits every span of a `ScopeSpans` that begins at `base` in the batch.
-pub(super) fn observe<'a>(
-    scope: &'a [u8],
-    base: usize,
-    placement: Placement<'a>,
-    names: &mut Names<'a>,
-    emit: &mut impl FnMut(&Observed<'a>),
-) -> Result<(), Malformed> {
-    for field in Fields::new(scope) {
-        let field = field?;
-        if field.number == 2 {
-            let mut observed = read(field.bytes()?, placement, names)?;
-            observed.offset = offset(base + field.body)?;
-            emit(&observed);
-        }
-    }
-    Ok(())
-}
-
-fn read<'a>(
+/// What a `Span` says.
+pub(super) fn read<'a>(
     span: &'a [u8],
     placement: Placement<'a>,
     names: &mut Names<'a>,
