@@ -98,7 +98,7 @@ fn flow<'a>(out: &mut Observed<'a>, names: &Names<'a>) {
 
 /// A trace id as an attribute: plain hex, or within a `traceparent`.
 fn trace(text: &str) -> Option<TraceId> {
-    match text.split('-').collect::<smallvec::SmallVec<[&str; 4]>>().as_slice() {
+    match text.splitn(5, '-').collect::<smallvec::SmallVec<[&str; 5]>>().as_slice() {
         [_version, trace, _span, _flags] => TraceId::from_hex(trace),
         [plain] => TraceId::from_hex(plain),
         _ => None,
