@@ -28,7 +28,7 @@ Examples:
   hopline run --config gateway.yaml --set log.keep=12h
   hopline check --config gateway.yaml              is it right, and what is in effect?
   hopline demo                                     send a small shop's evidence to it
-  hopline search 'status:error service:checkout'   which requests failed there?";
+  hopline search 'failed:true service:checkout'   which requests failed there?";
 
 const SETTINGS: &str = "\
 Settings are read from the files in order, then from the environment (HOPLINE__LOG__KEEP is
@@ -54,8 +54,8 @@ enum Command {
     /// Search the journeys of a running gateway.
     #[command(after_help = "\
 Examples:
-  hopline search 'status:error service:checkout'
-  hopline search '\"card declined\"' --limit 5 --json")]
+  hopline search 'failed:true service:checkout'
+  hopline search '\"card processor timeout\"' --limit 5 --json")]
     Search(Search),
     /// Play a small shop of six services, some of whose requests fail, into a gateway.
     #[command(after_help = "\
@@ -101,9 +101,10 @@ struct Demo {
     /// Stop after so many seconds, not only when told to.
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
-    /// The same seed plays the same requests.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// The same seed plays the same requests, with the same trace ids. Another one each time when
+    /// it is not given.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Where to send network flows as well: a door for HTTP.
     #[arg(long, value_name = "URL")]
     flows: Option<String>,
@@ -190,13 +191,14 @@ fn ask(search: &Search) -> Outcome {
 
 fn play(demo: Demo) -> Outcome {
     begin_log(Telemetry { level: tracing::Level::INFO, format: Format::Human })?;
+    let start = now();
     let options = demo::Options {
         endpoint: demo.endpoint,
         rate: demo.rate,
         duration: demo.seconds.map(Duration::from_secs),
-        seed: demo.seed,
+        seed: demo.seed.unwrap_or(start.0),
         flows: demo.flows,
-        start: now(),
+        start,
     };
     let summary = runtime()?.block_on(demo::run(options, async {
         // Without a signal handler the demo ends with its duration, or with the process.

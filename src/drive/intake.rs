@@ -1,7 +1,7 @@
 //! From a door to the log: redact, append, answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::spawn_blocking;
 
@@ -27,6 +27,8 @@ struct Intake {
     log: Log,
     ledger: Arc<Ledger>,
     redacted: Arc<Redacted>,
+    /// When a refusal was logged last.
+    warned: AtomicU64,
 }
 
 /// What the doors hand their requests to.
@@ -36,7 +38,13 @@ pub(crate) fn intake(
     ledger: Arc<Ledger>,
     redacted: Arc<Redacted>,
 ) -> Handle {
-    let intake = Arc::new(Intake { policy: Arc::new(policy), log, ledger, redacted });
+    let intake = Arc::new(Intake {
+        policy: Arc::new(policy),
+        log,
+        ledger,
+        redacted,
+        warned: AtomicU64::new(0),
+    });
     Arc::new(move |raw| {
         let intake = Arc::clone(&intake);
         Box::pin(async move { intake.admit(raw).await })
@@ -71,6 +79,7 @@ impl Intake {
             }
             Err(refusal) => {
                 self.ledger.refused(signal, refusal, items);
+                self.warn(refusal);
                 Reply::Refused { refusal, message: why(refusal).to_owned() }
             }
         }
@@ -91,6 +100,18 @@ impl Intake {
         let policy = Arc::clone(&self.policy);
         let cleaned = spawn_blocking(move || policy.clean(head, &raw.bytes)).await;
         cleaned.expect("cleaning neither panics nor is it cancelled")
+    }
+
+    /// Once a minute: a full log refuses every request.
+    fn warn(&self, refusal: Refusal) {
+        const INTERVAL_NS: u64 = 60_000_000_000;
+        let now = now().0;
+        let last = self.warned.load(Ordering::Relaxed);
+        let is_due = now.saturating_sub(last) >= INTERVAL_NS;
+        let wins = || self.warned.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
+        if is_due && wins().is_ok() {
+            tracing::warn!(reason = refusal.name(), why = why(refusal), "requests are refused");
+        }
     }
 
     fn count(&self, tally: Tally) {

@@ -2,8 +2,8 @@
 //!
 //! In: what the stage before made. Out: what the stage after takes. Each file is one loop with the
 //! queue in front of it; `pipeline` makes the queues and starts the loops.
-//! Holds what is in the queues: [`INBOX_MAX`] inputs for a shard, [`MAIL_MAX`] messages that a
-//! shard could not deliver yet, [`CLOSED_MAX`] journeys for the finisher, [`UNCOMMITTED_MAX`] that
+//! Holds what is in the queues: `INBOX_MAX` inputs for a shard, `MAIL_MAX` messages that a
+//! shard could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that
 //! wait for a commit. A full queue waits, back to the log, which is read later then.
 
 mod feed;

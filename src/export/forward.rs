@@ -138,7 +138,7 @@ impl Sender {
                     return Settled::Yes(positions);
                 }
                 Answer::Retry { after, message } => {
-                    self.forwarder.health.retrying(&message, now());
+                    self.retrying(&message);
                     after
                 }
             };
@@ -146,6 +146,18 @@ impl Sender {
                 () = self.stop.cancelled() => return Settled::No,
                 () = tokio::time::sleep(backoff.wait(asked)) => {}
             }
+        }
+    }
+
+    fn retrying(&self, message: &str) {
+        let Forwarder { destination, health, .. } = &self.forwarder;
+        health.retrying(message, now());
+        if health.may_log(Instant::now()) {
+            // Its words may repeat what it was sent: the status has them, the log has not.
+            tracing::warn!(
+                destination = destination.name,
+                "destination takes nothing, trying again"
+            );
         }
     }
 

@@ -46,8 +46,10 @@ pub struct Summary {
     /// Hops that are left out here.
     pub hops_omitted: usize,
     /// Who saw it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<OriginLine>,
-    /// Where its evidence lies in the log.
+    /// Where its evidence lies in the log. Answers of the API show the evidence itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<PlaceLine>,
     /// Evidence that is left out here.
     pub places_omitted: usize,

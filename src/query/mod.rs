@@ -2,7 +2,7 @@
 //!
 //! In: text such as `svc:cart status:5xx -route:/health* "card declined"`. Out: a
 //! [`crate::evidence::Filter`], or an [`Error`] that says where and what to write instead; and,
-//! through [`search`], one page of journeys. Holds nothing.
+//! through [`search()`], one page of journeys. Holds nothing.
 
 mod cursor;
 mod field;

@@ -1,9 +1,10 @@
 //! One question, one page of answers.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::{Error, cursor, parse};
-use crate::evidence::Nanos;
+use crate::evidence::{JourneyId, Nanos};
 use crate::index::{self, Hit, Searcher};
 
 /// How many journeys one page may have.
@@ -60,6 +61,19 @@ pub enum Failure {
     Index(#[from] index::Error),
 }
 
+/// A journey that got evidence after it was forgotten has several documents: the one that was made
+/// from the most evidence stands for it.
+fn fullest(mut hits: Vec<Hit>) -> Vec<Hit> {
+    let mut most: HashMap<JourneyId, u32> = HashMap::new();
+    for hit in &hits {
+        let known = most.entry(hit.id).or_default();
+        *known = hit.evidence.max(*known);
+    }
+    // Of two with as much evidence the newer one, which comes first, stays.
+    hits.retain(|hit| most.get(&hit.id) == Some(&hit.evidence) && most.remove(&hit.id).is_some());
+    hits
+}
+
 /// Answers from the index.
 pub fn search(searcher: &Searcher, ask: &Ask) -> Result<Answer, Failure> {
     #[expect(clippy::disallowed_methods, reason = "an answer says how long it took")]
@@ -77,7 +91,7 @@ pub fn search(searcher: &Searcher, ask: &Ask) -> Result<Answer, Failure> {
     };
     let page = searcher.search(&filter, &(ask.from..ask.to), ask.limit, after)?;
     Ok(Answer {
-        hits: page.hits,
+        hits: fullest(page.hits),
         next_cursor: page.next.map(|next| cursor::write(next, &filter)),
         partial: page.partial,
         took: began.elapsed(),

@@ -19,6 +19,7 @@ const SECONDS: u64 = 300;
 /// What is asked.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Params {
     /// How far to look back, in seconds; whole windows of `measure.window`.
     seconds: Option<u64>,
@@ -67,7 +68,7 @@ pub(crate) struct PartLine {
 
 /// Latency and outcome of every hop, over the last windows.
 #[utoipa::path(get, path = "/api/v1/hops", params(Params),
-    responses((status = 200, body = Hops), (status = 400, body = Problem)))]
+    responses((status = 200, body = Hops), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn hops(
     State(shared): State<Shared>,
     params: Result<Query<Params>, QueryRejection>,

@@ -51,7 +51,7 @@ pub(crate) struct Item {
 /// A journey by its id: a trace id, a journey id or a request id.
 #[utoipa::path(get, path = "/api/v1/journeys/{id}",
     params(("id" = String, Path, description = "trace id, journey id or request id")),
-    responses((status = 200, body = Whole), (status = 404, body = Problem)))]
+    responses((status = 200, body = Whole), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn journey(
     State(shared): State<Shared>,
     Path(id): Path<String>,

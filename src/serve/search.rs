@@ -17,10 +17,10 @@ const LIMIT: usize = 50;
 /// What is asked.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Params {
     /// The query; empty asks for the newest journeys.
-    #[serde(default)]
-    q: String,
+    q: Option<String>,
     /// Only journeys that began at or after this: ns, ms or s since 1970, or `15m` for that long ago.
     from: Option<String>,
     /// Only journeys that began before this.
@@ -47,7 +47,7 @@ pub(crate) struct Page {
 
 /// Journeys that a query selects, newest first.
 #[utoipa::path(get, path = "/api/v1/search", params(Params),
-    responses((status = 200, body = Page), (status = 400, body = Problem)))]
+    responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn search(
     State(shared): State<Shared>,
     params: Result<Query<Params>, QueryRejection>,
@@ -58,7 +58,7 @@ pub(crate) async fn search(
     };
     let now = super::now();
     let ask = Ask {
-        q: params.q,
+        q: params.q.unwrap_or_default(),
         from: time(params.from.as_deref(), now, "from")?.unwrap_or_default(),
         to: time(params.to.as_deref(), now, "to")?.unwrap_or(Nanos(u64::MAX)),
         limit: params.limit.unwrap_or(LIMIT),
