@@ -28,7 +28,7 @@ Examples:
   hopline run --config gateway.yaml --set log.keep=12h
   hopline check --config gateway.yaml              is it right, and what is in effect?
   hopline demo                                     send a small shop's evidence to it
-  hopline search 'failed:true service:checkout'   which requests failed there?";
+  hopline search 'failed:true service:checkout'    which requests failed there?";
 
 const SETTINGS: &str = "\
 Settings are read from the files in order, then from the environment (HOPLINE__LOG__KEEP is

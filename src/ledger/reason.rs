@@ -51,8 +51,6 @@ pub enum Reason {
     Rejected,
     /// Its journey holds as much evidence as a journey may.
     JourneyFull,
-    /// Its socket pair fits more journeys than can be told apart.
-    Ambiguous,
     /// Messages between shards came faster than the other shard took them.
     MailFull,
     /// The index could not take it.
@@ -61,11 +59,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 5] = [
         Self::Corrupt,
         Self::Rejected,
         Self::JourneyFull,
-        Self::Ambiguous,
         Self::MailFull,
         Self::IndexFailed,
     ];
@@ -77,7 +74,6 @@ impl Reason {
             Self::Corrupt => "corrupt",
             Self::Rejected => "rejected",
             Self::JourneyFull => "journey_full",
-            Self::Ambiguous => "ambiguous",
             Self::MailFull => "mail_full",
             Self::IndexFailed => "index_failed",
         }
