@@ -1,9 +1,8 @@
-//! How many facts one shard joins per second, with 100,000 journeys open, and what they cost.
+//! How many facts one shard joins per second, with 100,000 journeys open.
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use cap::Cap;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hopline::evidence::{
     Evidence, Facts, Keys, Kind, Nanos, Place, Position, RequestKey, SocketKey, SpanId, Symbols,
@@ -12,9 +11,8 @@ use hopline::evidence::{
 use hopline::join::{Out, Settings, Shard, Table, hops};
 use mimalloc::MiMalloc;
 
-/// Counts what is allocated, over the allocator that the program has.
 #[global_allocator]
-static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// One journey begins every 20 µs and closes after 2 s of quiet: 100,000 are open.
 const STEP_NS: u64 = 20_000;
@@ -164,25 +162,6 @@ fn read_hops(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What open journeys cost: what is allocated for them while nothing is remembered.
-fn memory(_: &mut Criterion) {
-    let mut stream = Stream::new(Load::Traces);
-    let quiet = Duration::from_secs(20);
-    let bounds = Settings { quiet, remembered_evidence_max: 0, ..settings() };
-    stream.table = Table::new(bounds, Shard { index: 0, count: 1 });
-    let before = ALLOCATOR.allocated();
-    for _ in 0..OPEN + APART * PER_JOURNEY {
-        stream.step();
-    }
-    let held = stream.table.held();
-    let grown = ALLOCATOR.allocated().saturating_sub(before);
-    let each = grown.checked_div(held.evidence).unwrap_or(0);
-    say(&format!(
-        "memory: {} evidence in {} journeys, {each} B allocated for each",
-        held.evidence, held.journeys
-    ));
-}
-
 fn report(name: &str, table: &Table) {
     say(&format!("{name}: {:?}", table.held()));
 }
@@ -192,5 +171,5 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-criterion_group!(benches, memory, join, read_hops);
+criterion_group!(benches, join, read_hops);
 criterion_main!(benches);

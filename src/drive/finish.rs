@@ -144,7 +144,7 @@ impl Finish {
 
     /// Settles what is new in this revision; the rest was settled with an earlier one.
     fn done(&self, journey: &Journey) {
-        let settled = self.holding.settle_all(journey.fresh.iter().map(|place| place.batch));
+        let settled = self.holding.settle_all(journey.fresh().iter().map(|place| place.batch));
         for signal in settled.into_iter().filter(is_item) {
             self.account.done(signal, 1);
         }
@@ -152,7 +152,7 @@ impl Finish {
 
     fn lost(&self, journey: &Journey) {
         tracing::error!(journey = %journey.id, "a journey cannot be indexed");
-        let settled = self.holding.settle_all(journey.fresh.iter().map(|place| place.batch));
+        let settled = self.holding.settle_all(journey.fresh().iter().map(|place| place.batch));
         for signal in settled.into_iter().filter(is_item) {
             self.account.lost(signal, Reason::IndexFailed, 1);
         }

@@ -33,6 +33,11 @@ pub(super) fn judge(
 ) -> Answer {
     let status = trailers.and_then(Status::from_header_map);
     let Some(status) = status.or_else(|| Status::from_header_map(headers)) else {
+        if code == StatusCode::PAYLOAD_TOO_LARGE {
+            // A proxy on the way will never let it through, and would hold up all that follow.
+            let message = "too large for a proxy, HTTP 413".to_owned();
+            return Answer::Refused { code: Code::ResourceExhausted, message };
+        }
         // Something on the way answered, and not an OTLP server: nobody refused the request.
         return Answer::Retry { after: None, message: format!("no gRPC answer, HTTP {code}") };
     };
@@ -193,6 +198,12 @@ mod tests {
         let answer = judge(StatusCode::NOT_FOUND, &HeaderMap::new(), None, b"<html>");
         let message = "no gRPC answer, HTTP 404 Not Found".to_owned();
         assert_eq!(answer, Answer::Retry { after: None, message });
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_proxy_is_refused_for_good() {
+        let answer = judge(StatusCode::PAYLOAD_TOO_LARGE, &HeaderMap::new(), None, b"");
+        assert!(matches!(answer, Answer::Refused { code: Code::ResourceExhausted, .. }));
     }
 
     #[test]

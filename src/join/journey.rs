@@ -28,9 +28,17 @@ pub struct Journey {
     pub duplicates: u32,
     /// How many weak keys were not published because the journey has too many.
     pub unbound: u32,
-    /// Where the evidence lies that came since the revision before, duplicates included, in
-    /// order.
-    pub fresh: Vec<Place>,
+    /// What came since the revision before.
+    pub fresh: Fresh,
+}
+
+/// Which evidence of a journey came since its revision before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// All that is listed, each once.
+    All,
+    /// What lies at these places, duplicates that are not listed included, in order.
+    These(Vec<Place>),
 }
 
 /// Why a journey closed.
@@ -60,7 +68,7 @@ impl Journey {
             id: home.id(),
             trace: home.trace(),
             requests: SmallVec::new(),
-            fresh: evidence.iter().map(|(_, place)| *place).collect(),
+            fresh: Fresh::All,
             evidence,
             revision: 0,
             closed: None,
@@ -73,6 +81,15 @@ impl Journey {
         journey
     }
 
+    /// Where what came since the revision before lies.
+    #[must_use]
+    pub fn fresh(&self) -> Vec<Place> {
+        match &self.fresh {
+            Fresh::All => self.evidence.iter().map(|(_, place)| *place).collect(),
+            Fresh::These(places) => places.clone(),
+        }
+    }
+
     /// Puts the evidence in order and leaves out what is there twice.
     fn arrange(&mut self) {
         self.evidence.sort_unstable_by(|(left, left_place), (right, right_place)| {
@@ -80,12 +97,25 @@ impl Journey {
                 (left.start, left.kind, left.span).cmp(&(right.start, right.kind, right.span));
             by_head.then_with(|| (left, left_place).cmp(&(right, right_place)))
         });
-        let before = self.evidence.len();
         // Marks come last in the order of facts, so equals but for their marks are neighbors.
-        self.evidence.dedup_by(|later, earlier| is_repeat(later, earlier));
-        self.duplicates = count(before - self.evidence.len());
+        let mut neighbors = self.evidence.iter().zip(self.evidence.iter().skip(1));
+        if neighbors.any(|(earlier, later)| is_repeat(later, earlier)) {
+            self.fresh = Fresh::of(self.evidence.iter().map(|(_, place)| *place));
+            let before = self.evidence.len();
+            self.evidence.dedup_by(|later, earlier| is_repeat(later, earlier));
+            self.duplicates = count(before - self.evidence.len());
+        }
         let ambiguous = self.evidence.iter().filter(|(facts, _)| facts.marks.has(Marks::AMBIGUOUS));
         self.ambiguous = count(ambiguous.count());
+    }
+}
+
+impl Fresh {
+    /// What lies at these places.
+    pub(super) fn of(places: impl Iterator<Item = Place>) -> Self {
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable();
+        Self::These(places)
     }
 }
 

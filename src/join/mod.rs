@@ -36,7 +36,7 @@ use std::time::Duration;
 pub use bindings::{Binding, WeakKey};
 pub use home::{Home, Shard};
 pub use hops::{Hop, Sides, hops};
-pub use journey::{Closed, Journey};
+pub use journey::{Closed, Fresh, Journey};
 pub use table::Table;
 
 use crate::evidence::{Evidence, JourneyId, Kind, Nanos, Place};

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use super::entry::{Entry, NONE};
+use super::journey::Fresh;
 use super::slab::Slab;
 use super::wheel::Wheel;
 use super::{Closed, Home, Journey, Settings, WeakKey};
@@ -167,12 +168,14 @@ impl Open {
         let entry = self.entries.get(at)?;
         let mut evidence: Vec<_> = self.list(entry).collect();
         let fresh = evidence.get(..usize::try_from(entry.count - entry.emitted).ok()?);
-        let fresh: Vec<_> = fresh.unwrap_or_default().iter().map(|(_, place)| *place).collect();
+        let fresh = (entry.emitted > 0)
+            .then(|| Fresh::of(fresh.unwrap_or_default().iter().map(|(_, place)| *place)));
         // Oldest first is nearly in order already, which spares the sort most of its moves.
         evidence.reverse();
         let mut journey = Journey::new(entry.home, evidence);
-        journey.fresh = fresh;
-        journey.fresh.sort_unstable();
+        if let Some(fresh) = fresh {
+            journey.fresh = fresh;
+        }
         journey.requests.extend(entry.keys.iter().filter_map(|known| match known.key {
             WeakKey::Request(key) => Some(key),
             WeakKey::Sockets(_) => None,

@@ -59,13 +59,8 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 5] = [
-        Self::Corrupt,
-        Self::Rejected,
-        Self::JourneyFull,
-        Self::MailFull,
-        Self::IndexFailed,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Corrupt, Self::Rejected, Self::JourneyFull, Self::MailFull, Self::IndexFailed];
 
     /// The label in metrics and answers.
     #[must_use]

@@ -100,29 +100,35 @@ impl Interner {
 
     /// Spans are often named after the path that they serve: `GET /users/17`.
     fn name(&mut self, name: &str) -> Symbol {
-        let Some((verb, path)) = name.find('/').and_then(|at| name.split_at_checked(at)) else {
-            return self.open(name);
-        };
-        match template(path) {
-            Cow::Borrowed(route) if route.len() == path.len() => self.open(name),
-            route => self.open(&format!("{verb}{route}")),
-        }
+        self.symbol(name, |symbols, name| {
+            let path = name.find('/').and_then(|at| name.split_at_checked(at));
+            match path.map(|(verb, path)| (verb, template(path))) {
+                Some((verb, Cow::Owned(route))) => symbols.intern_open(&format!("{verb}{route}")),
+                _ => symbols.intern_open(name),
+            }
+        })
     }
 
     fn open(&mut self, text: &str) -> Symbol {
         self.symbol(text, Symbols::intern_open)
     }
 
+    /// The symbol that `intern` made of this text, remembered under the text itself.
+    #[inline]
     fn symbol(&mut self, text: &str, intern: fn(&Symbols, &str) -> Symbol) -> Symbol {
         if text.is_empty() {
             return Symbol::NONE;
         }
         let hash = self.hasher.hash_one(text);
-        if let Some(known) =
-            self.recent.find(hash, |known| same(known.text.as_bytes(), text.as_bytes()))
-        {
-            return known.symbol;
+        let known = self.recent.find(hash, |known| same(known.text.as_bytes(), text.as_bytes()));
+        match known {
+            Some(known) => known.symbol,
+            None => self.remember(text, hash, intern),
         }
+    }
+
+    #[cold]
+    fn remember(&mut self, text: &str, hash: u64, intern: fn(&Symbols, &str) -> Symbol) -> Symbol {
         let symbol = intern(&self.symbols, text);
         // What is cut in the table would take more room here than there.
         if text.len() > Symbols::BYTES_MAX {
