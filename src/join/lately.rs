@@ -7,6 +7,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::entry::Published;
+use super::recall::Recall;
 use super::{Home, Journey, Settings};
 use crate::evidence::{JourneyId, Nanos};
 
@@ -23,6 +24,7 @@ pub(super) struct Remembered {
 #[derive(Debug)]
 pub(super) struct Lately {
     cache: Cache<JourneyId, Arc<Remembered>, foldhash::fast::RandomState>,
+    recall: Recall,
     remember: Duration,
 }
 
@@ -36,14 +38,19 @@ impl Lately {
                 u32::try_from(kept.journey.evidence.len().max(1)).unwrap_or(u32::MAX)
             })
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { cache, remember: settings.remember }
+        let recall = Recall::new(settings.remember);
+        Self { cache, recall, remember: settings.remember }
     }
 
-    pub(super) fn keep(&self, kept: Remembered) {
+    pub(super) fn keep(&mut self, kept: Remembered) {
+        self.recall.note(kept.journey.id, kept.at);
         self.cache.insert(kept.journey.id, Arc::new(kept));
     }
 
     pub(super) fn get(&self, id: JourneyId, now: Nanos) -> Option<Arc<Remembered>> {
+        if !self.recall.maybe(id) {
+            return None;
+        }
         self.cache.get(&id).filter(|kept| now.since(kept.at) <= self.remember)
     }
 

@@ -20,6 +20,7 @@ mod hops;
 mod journey;
 mod lately;
 mod open;
+mod recall;
 mod slab;
 mod table;
 mod waiting;

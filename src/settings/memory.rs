@@ -10,8 +10,8 @@ const JOURNEY_BYTES: u64 = 256;
 const BINDING_BYTES: u64 = 96;
 /// The longest text a symbol may have, and its places in the tables.
 const SYMBOL_BYTES: u64 = 320;
-/// The inbox of a shard: 64 pieces of 1,024 evidence.
-const INBOX_BYTES: u64 = 64 * 1024 * 144;
+/// A shard's inbox, 64 pieces of 1,024 evidence, and what it recalls of closed journeys.
+const SHARD_BYTES: u64 = 64 * 1024 * 144 + (1 << 20);
 
 /// A histogram of two digits from 1 µs to 60 s has 20 × 128 counts of 4 bytes; a series has one
 /// for the total and for each of network, server, self and proxy.
@@ -46,7 +46,7 @@ impl Settings {
             bound("limit.series_max, measure.windows", wide(self.limit.series_max), series),
             bound("log.tail_bytes", wide(log.tail_bytes), 1),
             bound("log.queue_bytes_max", wide(log.queue_bytes_max), 1),
-            bound("join.shards", wide(join.shards), INBOX_BYTES),
+            bound("join.shards", wide(join.shards), SHARD_BYTES),
             bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
             bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
             bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
