@@ -216,8 +216,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 
 #[expect(clippy::disallowed_methods, reason = "the demo begins now")]
 fn now() -> Nanos {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Nanos(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    Nanos::from(std::time::SystemTime::now())
 }
 
 /// The error and what caused it, on one line.

@@ -23,7 +23,7 @@ pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
 pub(crate) use watch::{Inside, Watched, recover, tick};
 
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use crate::evidence::Nanos;
 
@@ -45,6 +45,5 @@ pub(crate) fn now() -> Nanos {
     static START: LazyLock<(SystemTime, Instant)> =
         LazyLock::new(|| (SystemTime::now(), Instant::now()));
     let (wall, begun) = *START;
-    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default() + begun.elapsed();
-    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    Nanos::from(wall).after(begun.elapsed())
 }

@@ -115,8 +115,7 @@ pub enum Error {
 /// Since when a destination is down: sending is an edge.
 #[expect(clippy::disallowed_methods, reason = "sending is an edge that reads the clock")]
 fn now() -> Nanos {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    Nanos::from(SystemTime::now())
 }
 
 #[cfg(test)]

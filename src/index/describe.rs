@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::document::STORED_BYTES_MAX;
-use super::summary::Summary;
+use super::summary::{Summary, outcome};
 use super::{Document, text};
-use crate::evidence::{Kind, Outcome, Place, Symbol, Symbols};
+use crate::evidence::{Kind, Place, Symbol, Symbols};
 use crate::join::{Hop, Journey};
 use crate::log::{Batch, Log};
 use crate::wire;
@@ -36,7 +36,7 @@ impl Describer {
         document.start = summary.start();
         document.duration_ns = summary.duration_ns;
         document.failed = summary.failed;
-        document.outcome = outcome_name(&summary.outcome);
+        document.outcome = outcome(journey).name();
         document.evidence = u32::try_from(journey.evidence.len()).unwrap_or(u32::MAX);
         self.name(&mut document, journey, hops);
         document.text = self.words(journey);
@@ -99,15 +99,4 @@ impl Describer {
 fn names(names: impl Iterator<Item = &'static str>) -> Vec<Arc<str>> {
     let names: BTreeSet<_> = names.filter(|name| !name.is_empty()).collect();
     names.into_iter().map(Arc::from).collect()
-}
-
-fn outcome_name(name: &str) -> &'static str {
-    const ALL: [Outcome; 5] = [
-        Outcome::Unknown,
-        Outcome::Success,
-        Outcome::ClientError,
-        Outcome::ServerError,
-        Outcome::Dropped,
-    ];
-    ALL.into_iter().map(Outcome::name).find(|known| *known == name).unwrap_or("")
 }

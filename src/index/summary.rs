@@ -149,7 +149,7 @@ impl Summary {
     #[must_use]
     pub fn new(journey: &Journey, hops: &[Hop], symbols: &Symbols) -> Self {
         let root = root(journey);
-        let outcome = outcome(journey, root);
+        let outcome = outcome(journey);
         // Without a root, whoever saw it first says where it was.
         let entry = root.or_else(|| journey.evidence.first().map(|(facts, _)| facts));
         let start = start(journey);
@@ -323,9 +323,10 @@ fn root(journey: &Journey) -> Option<&Facts> {
     span.or_else(|| facts().find(|it| it.kind == Kind::Access))
 }
 
-fn outcome(journey: &Journey, root: Option<&Facts>) -> Outcome {
+/// How the root ended; without a root, the worst that was seen.
+pub(super) fn outcome(journey: &Journey) -> Outcome {
     let worst = || journey.evidence.iter().map(|(facts, _)| facts.outcome).max();
-    root.map(|root| root.outcome).or_else(worst).unwrap_or_default()
+    root(journey).map(|root| root.outcome).or_else(worst).unwrap_or_default()
 }
 
 fn start(journey: &Journey) -> Nanos {

@@ -168,8 +168,7 @@ impl From<Denial> for Reply {
 /// When a door took something: the doors are an edge.
 #[expect(clippy::disallowed_methods, reason = "the doors are the edge that reads the clock")]
 fn now() -> Nanos {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    Nanos::from(SystemTime::now())
 }
 
 #[cfg(test)]

@@ -182,6 +182,5 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 
 #[expect(clippy::disallowed_methods, reason = "the API's edge: `15m` is relative to now")]
 pub(crate) fn now() -> Nanos {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Nanos(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    Nanos::from(std::time::SystemTime::now())
 }
