@@ -9,21 +9,20 @@
 //! Nothing is drained at the end: what is open stays in the log, and the next start reads it again
 //! from the first batch of which anything was unsettled.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{io, thread};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::drive;
 use crate::drive::{
-    CLOSED_MAX, Ends, Feed, Finish, Inlet, Inside, Listeners, ShardLoop, Watched, recover, tick,
+    CLOSED_MAX, Ends, Feed, Finish, Inlet, Inside, Listeners, ShardLoop, Tasks, Threads, Tokens,
+    Watched, recover, tick,
 };
 use crate::evidence::Symbols;
 use crate::export::{Forwarder, Health};
@@ -52,29 +51,8 @@ pub struct Gateway {
     sources: Arc<Sources>,
     tokens: Tokens,
     tasks: Tasks,
-    threads: Vec<thread::JoinHandle<()>>,
+    threads: Threads,
     deadline: Duration,
-}
-
-/// What is told to end, in this order.
-#[derive(Clone, Default)]
-struct Tokens {
-    /// Doors and exporters: take nothing more, end what is in progress.
-    stop: CancellationToken,
-    /// Feed, shards, finish and the readers of the log.
-    halt: CancellationToken,
-    /// The API.
-    silence: CancellationToken,
-    /// A thread has died.
-    failed: CancellationToken,
-}
-
-/// What has ended when nothing is left of it.
-#[derive(Default)]
-struct Tasks {
-    doors: JoinSet<()>,
-    exporters: JoinSet<()>,
-    others: JoinSet<()>,
 }
 
 /// The gateway cannot start, or did not stop in time.
@@ -144,15 +122,16 @@ impl Gateway {
         let key = key.map_err(|error| Error::Key(settings.data_dir.clone(), error))?;
         let policy = Policy::new(&settings.for_redact(key))?;
         let log = Log::open(settings.for_log())?;
+        let tokens = Tokens::default();
         let mut parts = Parts {
             ledger: Arc::new(Ledger::new()),
             symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
             measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
             redacted: Arc::new(Redacted::default()),
             log,
-            tokens: Tokens::default(),
+            threads: Threads::new(tokens.failed.clone()),
+            tokens,
             tasks: Tasks::default(),
-            threads: Vec::new(),
             watched: Vec::new(),
         };
         let joined = parts.join(settings)?;
@@ -177,7 +156,7 @@ impl Gateway {
             ready: AtomicBool::new(false),
         });
         let api = serve::serve(listeners.api, Arc::clone(&sources), parts.tokens.silence.clone());
-        watched_task(&mut parts.tasks.others, "the API", api);
+        parts.tasks.others.watch("the API", api);
         parts.doors(listeners.grpc, listeners.http, intake, settings);
         let Parts { log, tokens, mut tasks, threads, watched, .. } = parts;
         tasks.others.spawn(tick(log.clone(), watched, tokens.halt.clone()));
@@ -200,15 +179,12 @@ impl Gateway {
     async fn wind_down(mut self) {
         self.sources.ready.store(false, Ordering::Release);
         self.tokens.stop.cancel();
-        while self.tasks.doors.join_next().await.is_some() {}
+        self.tasks.doors.ended().await;
         self.tokens.halt.cancel();
-        while self.tasks.exporters.join_next().await.is_some() {}
-        let (log, threads) = (self.log.clone(), std::mem::take(&mut self.threads));
+        self.tasks.exporters.ended().await;
+        let (log, threads) = (self.log.clone(), self.threads);
         let closed = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // One that died has said so.
-                let _died = thread.join();
-            }
+            threads.ended();
             // The last commit and the last answers have moved the cursors.
             log.close();
         });
@@ -216,7 +192,7 @@ impl Gateway {
             tracing::error!("the log could not be closed for a fault");
         }
         self.tokens.silence.cancel();
-        while self.tasks.others.join_next().await.is_some() {}
+        self.tasks.others.ended().await;
     }
 }
 
@@ -229,7 +205,7 @@ struct Parts {
     log: Log,
     tokens: Tokens,
     tasks: Tasks,
-    threads: Vec<thread::JoinHandle<()>>,
+    threads: Threads,
     watched: Vec<Watched>,
 }
 
@@ -261,7 +237,9 @@ impl Parts {
             let (peers, finisher) = (shards.clone(), finisher.clone());
             let halt = self.tokens.halt.clone();
             let shard = ShardLoop::new(table, Ends { inbox, questions, peers, finisher, halt });
-            self.thread(&format!("join-{index}"), move || shard.run())?;
+            self.threads
+                .spawn(&format!("join-{index}"), move || shard.run())
+                .map_err(Error::Thread)?;
         }
         // The finisher ends when the last shard has.
         drop(finisher);
@@ -278,7 +256,7 @@ impl Parts {
             replay_end: self.log.end(),
             halt: self.tokens.halt.clone(),
         };
-        self.thread("finish", move || finish.run())?;
+        self.threads.spawn("finish", move || finish.run()).map_err(Error::Thread)?;
         let feed = Feed {
             reader: self.log.reader(from),
             interner: Interner::new(Arc::clone(&self.symbols)),
@@ -289,7 +267,7 @@ impl Parts {
             runtime: Handle::current(),
             halt: self.tokens.halt.clone(),
         };
-        self.thread("feed", move || feed.run())?;
+        self.threads.spawn("feed", move || feed.run()).map_err(Error::Thread)?;
         self.watched.push(Watched { account, cursor, join: Some(Inside { fed, holding }) });
         Ok(Joined { shards, index })
     }
@@ -327,7 +305,7 @@ impl Parts {
         let delivered = cursor.clone();
         let sent =
             forwarder.run(receiver, move |to| delivered.advance(to), self.tokens.stop.clone());
-        watched_task(&mut self.tasks.exporters, "an exporter", sent);
+        self.tasks.exporters.watch("an exporter", sent);
         self.watched.push(Watched { account, cursor, join: None });
         Export { name: destination.name.clone(), endpoint: destination.endpoint.clone(), health }
     }
@@ -350,48 +328,14 @@ impl Parts {
         for path in settings.receive.follow.clone() {
             let checkpoints = settings.data_dir.join("follow");
             let followed = receive::follow(path, intake.clone(), checkpoints, stop.clone());
-            watched_task(doors, "a followed file", followed);
+            doors.watch("a followed file", followed);
         }
         if let Some(grpc) = grpc {
             let served = receive::serve_grpc(grpc, intake.clone(), stop.clone());
-            watched_task(doors, "OTLP over gRPC", served);
+            doors.watch("OTLP over gRPC", served);
         }
         if let Some(http) = http {
-            watched_task(doors, "OTLP over HTTP", receive::serve_http(http, intake, stop));
+            doors.watch("OTLP over HTTP", receive::serve_http(http, intake, stop));
         }
     }
-
-    fn thread(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        let alarm = Alarm(self.tokens.failed.clone());
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _alarm = alarm;
-            work();
-        });
-        self.threads.push(thread.map_err(Error::Thread)?);
-        Ok(())
-    }
-}
-
-/// Tells the gateway when the thread that has it dies.
-struct Alarm(CancellationToken);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.cancel();
-        }
-    }
-}
-
-/// A task whose failure an operator should know of.
-fn watched_task<E: std::error::Error + Send>(
-    tasks: &mut JoinSet<()>,
-    what: &'static str,
-    work: impl Future<Output = Result<(), E>> + Send + 'static,
-) {
-    tasks.spawn(async move {
-        if let Err(error) = work.await {
-            tracing::error!(%error, what, "has failed");
-        }
-    });
 }

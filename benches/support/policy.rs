@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
-use hopline::evidence::{Head, Nanos, Signal, Source, Tenant};
+use hopline::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
 use hopline::redact::{Action, Detectors, Policy, Settings};
 
 pub(crate) fn policy() -> Policy {
@@ -35,5 +35,6 @@ pub(crate) fn head() -> Head {
         received: Nanos(0),
         items: 0,
         policy: 0,
+        digest: Digest::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::spawn_blocking;
 
 use super::now;
-use crate::evidence::{Head, Tenant};
+use crate::evidence::{Digest, Head};
 use crate::ledger::{Ledger, Refusal};
 use crate::log::Log;
 use crate::receive::{Handle, Raw, Reply};
@@ -89,10 +89,11 @@ impl Intake {
         let head = Head {
             signal: raw.signal,
             source: raw.source,
-            tenant: Tenant::default(),
+            tenant: raw.tenant,
             received: now(),
             items: 0,
             policy: 0,
+            digest: Digest::default(),
         };
         if raw.bytes.len() <= INLINE_BYTES {
             return self.policy.clean(head, &raw.bytes);

@@ -12,6 +12,7 @@ mod forward;
 mod intake;
 mod listen;
 mod shard;
+mod tasks;
 mod watch;
 
 pub(crate) use feed::Feed;
@@ -20,6 +21,7 @@ pub(crate) use forward::forward;
 pub(crate) use intake::intake;
 pub use listen::{ListenError, Listeners};
 pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
+pub(crate) use tasks::{Tasks, Threads, Tokens};
 pub(crate) use watch::{Inside, Watched, recover, tick};
 
 use std::sync::LazyLock;

@@ -14,6 +14,6 @@ pub use facts::{Evidence, Facts, Kind, Marks, Method, Outcome};
 pub use filter::{Comparison, Filter, Literal};
 pub use id::{JourneyId, SpanId, TraceId};
 pub use key::{Keys, Protocol, RequestKey, SocketKey, SocketPair};
-pub use signal::{Head, Place, Position, Signal, Source, Tenant};
+pub use signal::{Digest, Head, Place, Position, Signal, Source, Tenant};
 pub use symbol::{Origin, OriginId, Symbol, Symbols};
 pub use time::Nanos;

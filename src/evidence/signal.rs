@@ -94,6 +94,10 @@ impl Source {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(pub u32);
 
+/// What a request was, byte for byte, as its sender sent it. Equal for a request that is sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub u128);
+
 /// What is known of a batch beside its bytes. It is stored with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -109,6 +113,8 @@ pub struct Head {
     pub items: u32,
     /// Version of the redaction policy that cleaned the bytes.
     pub policy: u32,
+    /// Of the request before it was redacted.
+    pub digest: Digest,
 }
 
 /// A byte position in the log. It only grows, across segments and restarts.

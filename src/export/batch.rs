@@ -90,11 +90,19 @@ impl Filling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Head, Nanos, Source, Tenant};
+    use crate::evidence::{Digest, Head, Nanos, Source, Tenant};
 
     fn batch(signal: Signal, position: u64, bytes: &'static [u8]) -> Outgoing {
         let (source, tenant) = (Source::OtlpGrpc, Tenant(0));
-        let head = Head { signal, source, tenant, received: Nanos(0), items: 1, policy: 0 };
+        let head = Head {
+            signal,
+            source,
+            tenant,
+            received: Nanos(0),
+            items: 1,
+            policy: 0,
+            digest: Digest::default(),
+        };
         let (position, next) = (Position(position), Position(position + 1));
         Outgoing { position, next, head, bytes: Bytes::from_static(bytes) }
     }

@@ -6,7 +6,7 @@
 
 use bytes::{Buf, BufMut};
 
-use crate::evidence::{Head, Nanos, Signal, Source, Tenant};
+use crate::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
 
 /// Items per signal since the log began, in the order of [`Signal::ALL`].
 pub(super) type Totals = [u64; 3];
@@ -102,7 +102,8 @@ impl Frame {
         let policy = rest.get_u32_le();
         let signal = Signal::from_code(rest.get_u8())?;
         let source = Source::from_code(rest.get_u8())?;
-        let head = Head { signal, source, tenant, received, items, policy };
+        let digest = Digest::default();
+        let head = Head { signal, source, tenant, received, items, policy, digest };
         (written_for == position).then_some(Self { position, length, payload_crc, before, head })
     }
 }
@@ -184,6 +185,7 @@ mod tests {
             received: Nanos(4),
             items: 5,
             policy: 6,
+            digest: Digest::default(),
         };
         Frame { position: 7, length: 8, payload_crc: 9, before: [10, 11, 12], head }
     }

@@ -85,7 +85,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::evidence::{Head, Nanos, Position, Signal, Source, Tenant};
+    use crate::evidence::{Digest, Head, Nanos, Position, Signal, Source, Tenant};
 
     fn batch(at: u64) -> Batch {
         let head = Head {
@@ -95,6 +95,7 @@ mod tests {
             received: Nanos(0),
             items: 1,
             policy: 0,
+            digest: Digest::default(),
         };
         let (position, next) = (Position(at), Position(at + 1));
         Batch { position, next, head, bytes: Bytes::from(vec![0; 1000]) }

@@ -19,7 +19,7 @@ use super::door::{Door, Speaks, serve};
 use super::inflate::{Coding, inflate};
 use super::status::{self, media_type};
 use super::{Denial, Error, Intake, Raw, Reply};
-use crate::evidence::{Signal, Source};
+use crate::evidence::{Signal, Source, Tenant};
 use crate::ledger::Refusal;
 
 /// The compressed flag and the length.
@@ -99,7 +99,7 @@ async fn take(
     door.intake.counters().of(Source::OtlpGrpc).add_encoded(framed.len());
     let (coding, message) = unframe(coding, framed)?;
     let (bytes, hold) = inflate(coding, message, settings.request_bytes_max, hold).await?;
-    Ok((Raw { signal, source: Source::OtlpGrpc, bytes }, hold))
+    Ok((Raw { signal, source: Source::OtlpGrpc, tenant: Tenant::default(), bytes }, hold))
 }
 
 /// The one message of a unary request, and how it is compressed.

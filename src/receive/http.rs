@@ -19,7 +19,7 @@ use super::inflate::{Coding, inflate};
 use super::intake::away;
 use super::status::{self, Form, media_type};
 use super::{Denial, Error, Intake, Raw, Reply, json, now};
-use crate::evidence::{Signal, Source};
+use crate::evidence::{Signal, Source, Tenant};
 use crate::ledger::Refusal;
 
 /// Serves OTLP over HTTP and flow lines until `stop`, then lets requests in flight end.
@@ -88,11 +88,11 @@ async fn take(
 ) -> Result<(Raw, Hold), Denial> {
     let (bytes, hold) = body(door, source, coding, request).await?;
     if source != Source::OtlpJson {
-        return Ok((Raw { signal, source, bytes }, hold));
+        return Ok((Raw { signal, source, tenant: Tenant::default(), bytes }, hold));
     }
     let limit = door.intake.settings().request_bytes_max;
     let (bytes, hold) = away(bytes, move |text| json::transcode(signal, text, limit, hold)).await?;
-    Ok((Raw { signal, source, bytes }, hold))
+    Ok((Raw { signal, source, tenant: Tenant::default(), bytes }, hold))
 }
 
 async fn take_lines(

@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::evidence::{Nanos, Signal, Source};
+use crate::evidence::{Nanos, Signal, Source, Tenant};
 use crate::ledger::Refusal;
 
 pub use counters::{Counters, Tally};
@@ -47,6 +47,8 @@ pub struct Raw {
     pub signal: Signal,
     /// The door it came through.
     pub source: Source,
+    /// Whose data it is, as the door's credentials say.
+    pub tenant: Tenant,
     /// The request: OTLP protobuf, inflated, not yet checked.
     pub bytes: Bytes,
 }

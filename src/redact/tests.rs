@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::evidence::{Head, Nanos, Signal, Source, Tenant};
+use crate::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
 use crate::wire::Malformed;
 use crate::wire::arbitrary::{self, Texts};
 
@@ -41,6 +41,7 @@ fn head(signal: Signal) -> Head {
         received: Nanos(1),
         items: 0,
         policy: 0,
+        digest: Digest::default(),
     }
 }
 

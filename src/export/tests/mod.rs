@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use self::sink::{Sink, logs, metrics, spans};
 use super::*;
-use crate::evidence::{Signal, Source, Tenant};
+use crate::evidence::{Digest, Signal, Source, Tenant};
 use crate::ledger::{Account, Ledger, Reason};
 
 type Task = JoinHandle<Result<(), Error>>;
@@ -78,7 +78,15 @@ impl Finished {
 
 fn outgoing(at: u64, signal: Signal, bytes: Vec<u8>) -> Outgoing {
     let (source, tenant) = (Source::OtlpGrpc, Tenant(0));
-    let head = Head { signal, source, tenant, received: Nanos(0), items: 1, policy: 0 };
+    let head = Head {
+        signal,
+        source,
+        tenant,
+        received: Nanos(0),
+        items: 1,
+        policy: 0,
+        digest: Digest::default(),
+    };
     let (position, next) = (Position(at * 10), Position(at * 10 + 10));
     Outgoing { position, next, head, bytes: Bytes::from(bytes) }
 }

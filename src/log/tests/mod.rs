@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::reader::Reader;
 use super::shared::Shared;
 use super::{Ack, Batch, Error, Log, Settings};
-use crate::evidence::{Head, Nanos, Position, Signal, Source, Tenant};
+use crate::evidence::{Digest, Head, Nanos, Position, Signal, Source, Tenant};
 use crate::ledger::Refusal;
 use crate::redact::Clean;
 
@@ -46,6 +46,7 @@ pub(super) fn head(items: u32) -> Head {
         received: Nanos(1_000),
         items,
         policy: 3,
+        digest: Digest::default(),
     }
 }
 

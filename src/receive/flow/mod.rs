@@ -14,7 +14,7 @@ use self::line::Line;
 use super::budget::Hold;
 use super::intake::too_large;
 use super::{Denial, Intake, Raw, Reply, Settings};
-use crate::evidence::{Nanos, Signal, Source};
+use crate::evidence::{Nanos, Signal, Source, Tenant};
 use crate::wire::{encoded_len, write_varint};
 
 const SCOPE: &str = "hopline.flows";
@@ -91,7 +91,8 @@ impl Lines {
     /// Hands the good lines over; the bad ones show in the reply.
     pub(super) async fn deliver(&self, intake: &Intake, hold: Hold) -> Reply {
         let bytes = self.request.clone();
-        let raw = Raw { signal: Signal::Logs, source: Source::Flows, bytes };
+        let raw =
+            Raw { signal: Signal::Logs, source: Source::Flows, tenant: Tenant::default(), bytes };
         let reply = intake.deliver(raw, hold).await;
         if !matches!(reply, Reply::Refused { .. }) {
             intake.counters().of(Source::Flows).add_rejected(self.rejected);

@@ -46,8 +46,12 @@ async fn the_three_methods_hand_over_what_generated_clients_send() {
     LogsServiceClient::new(channel.clone()).export(logs(10)).await.unwrap();
     MetricsServiceClient::new(channel).export(metrics.clone()).await.unwrap();
 
-    let raw =
-        |signal, bytes: Vec<u8>| Raw { signal, source: Source::OtlpGrpc, bytes: bytes.into() };
+    let raw = |signal, bytes: Vec<u8>| Raw {
+        signal,
+        source: Source::OtlpGrpc,
+        tenant: Tenant::default(),
+        bytes: bytes.into(),
+    };
     let expected = [
         raw(Signal::Traces, traces.encode_to_vec()),
         raw(Signal::Logs, logs(10).encode_to_vec()),

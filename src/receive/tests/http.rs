@@ -75,7 +75,12 @@ async fn protobuf_comes_through_byte_for_byte_on_each_path() {
             post(&doors, path, &[("content-type", "Application/X-Protobuf; v=1")], "any").await;
         assert_eq!((answer.code, &*answer.body), (StatusCode::OK, &b""[..]));
         assert_eq!(answer.header("content-type"), PROTOBUF);
-        let expected = Raw { signal, source: Source::OtlpHttp, bytes: Bytes::from("any") };
+        let expected = Raw {
+            signal,
+            source: Source::OtlpHttp,
+            tenant: Tenant::default(),
+            bytes: Bytes::from("any"),
+        };
         assert_eq!(doors.got().last(), Some(&expected));
     }
     let tally = doors.tally(Source::OtlpHttp);
