@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod command;
+mod contract;
 mod crash;
 mod destinations;
 mod docs;

@@ -9,13 +9,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use hopline::evidence::Nanos;
 use hopline::serve::client;
-use hopline::settings::{self, Bound, Format, Settings, Sources, Telemetry};
+use hopline::settings::{self, Bound, Format, Loaded, Sources, Telemetry};
 use hopline::{demo, pipeline};
 use mimalloc::MiMalloc;
+use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, fmt, reload};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -138,9 +139,13 @@ impl Given {
 }
 
 fn run(sources: &Sources) -> Outcome {
-    let settings = settings::load(sources)?;
-    begin_log(settings.telemetry)?;
-    start(settings)
+    let loaded = Loaded::load(sources)?;
+    let set_level = begin_log(loaded.settings.telemetry)?;
+    let runtime = runtime()?;
+    let ran = runtime.block_on(pipeline::run(loaded, sources.clone(), set_level));
+    // At the deadline there may be work that does not end; it must not keep the process.
+    runtime.shutdown_background();
+    Ok(ran?)
 }
 
 fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
@@ -161,24 +166,22 @@ fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
 }
 
 /// Hopline's own log goes to standard error; its dependencies speak up only when something is wrong.
-fn begin_log(telemetry: Telemetry) -> Outcome {
-    let others = telemetry.level.min(tracing::Level::WARN);
-    let targets = Targets::new().with_default(others).with_target("hopline", telemetry.level);
+/// Answers what changes its level later.
+fn begin_log(telemetry: Telemetry) -> Result<impl Fn(Level) + Send + Sync, Box<dyn Error>> {
     let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let layer = match telemetry.format {
         Format::Human => layer.boxed(),
         Format::Json => layer.json().boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(targets)).try_init()?;
-    Ok(())
+    let (filter, handle) = reload::Layer::new(targets(telemetry.level));
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+    // It fails only when the log is no more.
+    Ok(move |level| drop(handle.reload(targets(level))))
 }
 
-fn start(settings: Settings) -> Outcome {
-    let runtime = runtime()?;
-    let ran = runtime.block_on(pipeline::run(settings));
-    // At the deadline there may be work that does not end; it must not keep the process.
-    runtime.shutdown_background();
-    Ok(ran?)
+fn targets(level: Level) -> Targets {
+    let others = level.min(Level::WARN);
+    Targets::new().with_default(others).with_target("hopline", level)
 }
 
 fn ask(search: &Search) -> Outcome {
@@ -190,7 +193,7 @@ fn ask(search: &Search) -> Outcome {
 }
 
 fn play(demo: Demo) -> Outcome {
-    begin_log(Telemetry { level: tracing::Level::INFO, format: Format::Human })?;
+    let _level = begin_log(Telemetry { level: Level::INFO, format: Format::Human })?;
     let start = now();
     let options = demo::Options {
         endpoint: demo.endpoint,
@@ -263,7 +266,7 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("data_dir = ./data  # default\n"), "{out}");
         assert!(out.contains("\nlog.keep = 2h  # --set\n"), "{out}");
-        assert!(out.ends_with("\n  together 783.4MiB, memory_max 2GiB\n"), "{out}");
+        assert!(out.ends_with("\n  together 795.6MiB, memory_max 2GiB\n"), "{out}");
     }
 
     #[test]

@@ -15,17 +15,16 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use crate::drive;
 use crate::drive::{
-    CLOSED_MAX, Ends, Feed, Finish, Inlet, Inside, Listeners, ShardLoop, Tasks, Threads, Tokens,
-    Watched, recover, tick,
+    CLOSED_MAX, Delivered, EndToEnd, Ends, Exporters, Feed, Finish, Inlet, Inside, Listeners,
+    Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover, tick,
 };
 use crate::evidence::Symbols;
-use crate::export::{Forwarder, Health};
 use crate::index;
 use crate::index::{Current, Describer, Keeper};
 use crate::join::{Shard, Table};
@@ -39,16 +38,16 @@ use crate::receive::Intake;
 use crate::redact;
 use crate::redact::Policy;
 use crate::serve;
-use crate::serve::{Export, Redacted, Sources};
-use crate::settings::Settings;
-
-/// Batches that are read ahead for one exporter.
-const FORWARD_MAX: usize = 2;
+use crate::serve::{Redacted, Sources};
+use crate::settings;
+use crate::settings::{Ack, Loaded, Settings};
 
 /// A running gateway.
 pub struct Gateway {
     log: Log,
     sources: Arc<Sources>,
+    reloader: Arc<Reloader>,
+    exporters: Arc<Exporters>,
     tokens: Tokens,
     tasks: Tasks,
     threads: Threads,
@@ -87,24 +86,39 @@ pub enum Error {
     Deadline(Duration),
 }
 
-/// Runs a gateway until SIGINT or SIGTERM.
+/// Runs a gateway until SIGINT or SIGTERM. On SIGHUP it reads its settings again, and calls
+/// `set_level` with the level of its own log.
 ///
 /// # Errors
 /// When it cannot start, or does not stop in time.
-pub async fn run(settings: Settings) -> Result<(), Error> {
+pub async fn run(
+    loaded: Loaded,
+    settings_from: settings::Sources,
+    set_level: impl Fn(tracing::Level) + Send + Sync + 'static,
+) -> Result<(), Error> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(Error::Signal)?;
+    let mut hung_up = signal(SignalKind::hangup()).map_err(Error::Signal)?;
+    let settings = loaded.settings.clone();
     let listeners = Listeners::bind(&settings).await?;
     listeners.announce();
-    let gateway = Gateway::start(&settings, listeners)?;
-    tracing::info!(ack = settings.for_log().ack.name(), data = %settings.data_dir.display(), "ready");
+    let read_again = ReadAgain { loaded, settings_from, set_level: Arc::new(set_level) };
+    let gateway = Gateway::start(&settings, listeners, read_again).await?;
+    tracing::info!(ack = settings.log.ack.name(), data = %settings.data_dir.display(), "ready");
     let failed = gateway.tokens.failed.clone();
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
-        () = failed.cancelled() => tracing::error!("a thread has died; starting anew mends it"),
+    loop {
+        tokio::select! {
+            _ = interrupted.recv() => break,
+            _ = terminated.recv() => break,
+            // What came of it is in the log.
+            _ = hung_up.recv() => drop(gateway.reloader.reload().await),
+            () = failed.cancelled() => {
+                tracing::error!("a thread has died; starting anew mends it");
+                break;
+            }
+        }
     }
     tracing::info!("stopping");
     gateway.stop().await?;
@@ -112,37 +126,43 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     if failed.is_cancelled() { Err(Error::Died) } else { Ok(()) }
 }
 
+/// What it takes to read the settings again.
+struct ReadAgain {
+    loaded: Loaded,
+    settings_from: settings::Sources,
+    set_level: SetLevel,
+}
+
 impl Gateway {
     /// Opens log and index, starts every stage, and opens the doors last.
-    ///
-    /// # Errors
-    /// When the log or the index cannot be opened.
-    pub fn start(settings: &Settings, listeners: Listeners) -> Result<Self, Error> {
+    async fn start(
+        settings: &Settings,
+        listeners: Listeners,
+        read_again: ReadAgain,
+    ) -> Result<Self, Error> {
         let key = settings.pseudonym_key();
         let key = key.map_err(|error| Error::Key(settings.data_dir.clone(), error))?;
-        let policy = Policy::new(&settings.for_redact(key))?;
+        let policy = Arc::new(ArcSwap::from_pointee(Policy::new(&settings.for_redact(key))?));
         let log = Log::open(settings.for_log())?;
-        let tokens = Tokens::default();
-        let mut parts = Parts {
-            ledger: Arc::new(Ledger::new()),
-            symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
-            measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
-            redacted: Arc::new(Redacted::default()),
-            log,
-            threads: Threads::new(tokens.failed.clone()),
-            tokens,
-            tasks: Tasks::default(),
-            watched: Vec::new(),
-        };
+        let mut parts = Parts::new(settings, log);
         let joined = parts.join(settings)?;
-        let exports = settings.export.iter().map(|it| parts.export(it)).collect();
-        let names: Vec<_> =
-            parts.watched.iter().map(|it| it.account.consumer().to_owned()).collect();
-        parts.log.keep_cursors(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let join = joined.watched.account.consumer().to_owned();
+        parts.exporters.apply(&settings.export).await;
+        parts.exporters.forget_all_but(&settings.export, &join);
 
+        let reloader = Arc::new(Reloader {
+            sources: read_again.settings_from,
+            loaded: tokio::sync::Mutex::new(read_again.loaded),
+            policy: Arc::clone(&policy),
+            exporters: Arc::clone(&parts.exporters),
+            join,
+            set_level: read_again.set_level,
+        });
         let intake = parts.intake(policy, settings);
         let shards = Arc::new(joined.shards);
+        let (again, exporters) = (Arc::clone(&reloader), Arc::clone(&parts.exporters));
         let sources = Arc::new(Sources {
+            ack: settings.log.ack.name(),
             log: parts.log.clone(),
             ledger: Arc::clone(&parts.ledger),
             symbols: Arc::clone(&parts.symbols),
@@ -150,7 +170,11 @@ impl Gateway {
             index: joined.index,
             ask: Arc::new(move |wanted| Box::pin(drive::ask(Arc::clone(&shards), wanted))),
             doors: Arc::clone(intake.counters()),
-            exports,
+            exports: Arc::clone(&exporters.shown),
+            reload: Arc::new(move || {
+                let again = Arc::clone(&again);
+                Box::pin(async move { again.reload().await })
+            }),
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
@@ -158,11 +182,13 @@ impl Gateway {
         let api = serve::serve(listeners.api, Arc::clone(&sources), parts.tokens.silence.clone());
         parts.tasks.others.watch("the API", api);
         parts.doors(listeners.grpc, listeners.http, intake, settings);
-        let Parts { log, tokens, mut tasks, threads, watched, .. } = parts;
-        tasks.others.spawn(tick(log.clone(), watched, tokens.halt.clone()));
+        let Parts { log, tokens, mut tasks, threads, .. } = parts;
+        let ticking =
+            tick(log.clone(), joined.watched, Arc::clone(&exporters), tokens.halt.clone());
+        tasks.others.spawn(ticking);
         sources.ready.store(true, Ordering::Release);
         let deadline = settings.deadline();
-        Ok(Self { log, sources, tokens, tasks, threads, deadline })
+        Ok(Self { log, sources, reloader, exporters, tokens, tasks, threads, deadline })
     }
 
     /// Closes the doors, lets requests in progress end, commits what is finished, saves cursors.
@@ -181,7 +207,7 @@ impl Gateway {
         self.tokens.stop.cancel();
         self.tasks.doors.ended().await;
         self.tokens.halt.cancel();
-        self.tasks.exporters.ended().await;
+        self.exporters.ended().await;
         let (log, threads) = (self.log.clone(), self.threads);
         let closed = tokio::task::spawn_blocking(move || {
             threads.ended();
@@ -203,19 +229,44 @@ struct Parts {
     measures: Arc<Mutex<Hops>>,
     redacted: Arc<Redacted>,
     log: Log,
+    exporters: Arc<Exporters>,
     tokens: Tokens,
     tasks: Tasks,
     threads: Threads,
-    watched: Vec<Watched>,
 }
 
 /// What the rest of the path needs of the join.
 struct Joined {
     shards: Vec<Inlet>,
     index: Option<Current>,
+    watched: Watched,
 }
 
 impl Parts {
+    fn new(settings: &Settings, log: Log) -> Self {
+        let (tokens, ledger) = (Tokens::default(), Arc::new(Ledger::new()));
+        let exporters = Exporters {
+            log: log.clone(),
+            ledger: Arc::clone(&ledger),
+            delivered: Arc::new(Delivered::new()),
+            tokens: tokens.clone(),
+            admitting: Arc::default(),
+            shown: Arc::default(),
+            running: Mutex::default(),
+        };
+        Self {
+            ledger,
+            symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
+            measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
+            redacted: Arc::new(Redacted::default()),
+            log,
+            exporters: Arc::new(exporters),
+            threads: Threads::new(tokens.failed.clone()),
+            tokens,
+            tasks: Tasks::default(),
+        }
+    }
+
     /// Feed, shards and finish, with the queues between them.
     fn join(&mut self, settings: &Settings) -> Result<Joined, Error> {
         let keeper = self.keeper(settings)?;
@@ -251,7 +302,9 @@ impl Parts {
             commit: settings.index.commit,
             holding: Arc::clone(&holding),
             account: Arc::clone(&account),
+            log: self.log.clone(),
             cursor: cursor.clone(),
+            shed: Shed::default(),
             fed: Arc::clone(&fed),
             replay_end: self.log.end(),
             halt: self.tokens.halt.clone(),
@@ -268,8 +321,8 @@ impl Parts {
             halt: self.tokens.halt.clone(),
         };
         self.threads.spawn("feed", move || feed.run()).map_err(Error::Thread)?;
-        self.watched.push(Watched { account, cursor, join: Some(Inside { fed, holding }) });
-        Ok(Joined { shards, index })
+        let watched = Watched { account, cursor, join: Some(Inside { fed, holding }) };
+        Ok(Joined { shards, index, watched })
     }
 
     fn keeper(&self, settings: &Settings) -> Result<Option<Keeper>, Error> {
@@ -283,37 +336,22 @@ impl Parts {
         Ok(Some(Keeper::open(index, describer, symbols, drive::now())?))
     }
 
-    /// One destination: a reader of the log, an exporter, and the queue between them.
-    fn export(&mut self, destination: &crate::settings::Destination) -> Export {
-        let account = self.ledger.open(&format!("export/{}", destination.name));
-        let cursor = self.log.cursor(account.consumer());
-        recover(&self.log, cursor.get(), &account);
-        let health = Arc::new(Health::new());
-        let (sender, receiver) = mpsc::channel(FORWARD_MAX);
-        let reader = self.log.reader(cursor.get());
-        self.tasks.exporters.spawn(drive::forward(
-            reader,
-            Arc::clone(&account),
-            sender,
-            self.tokens.halt.clone(),
-        ));
-        let forwarder = Forwarder {
-            destination: destination.for_export(),
-            account: Arc::clone(&account),
-            health: Arc::clone(&health),
+    fn intake(&self, policy: Arc<ArcSwap<Policy>>, settings: &Settings) -> Intake {
+        let delivered = Arc::clone(&self.exporters.delivered);
+        let timeout = settings.log.e2e_timeout;
+        let receive = &settings.receive;
+        let intake = drive::Intake {
+            policy,
+            log: self.log.clone(),
+            ledger: Arc::clone(&self.ledger),
+            redacted: Arc::clone(&self.redacted),
+            admitting: Arc::clone(&self.exporters.admitting),
+            repeats: receive.repeat_window.map(|it| Repeats::new(it, receive.repeats_max)),
+            end_to_end: (settings.log.ack == Ack::EndToEnd)
+                .then_some(EndToEnd { delivered, timeout }),
+            warned: AtomicU64::new(0),
         };
-        let delivered = cursor.clone();
-        let sent =
-            forwarder.run(receiver, move |to| delivered.advance(to), self.tokens.stop.clone());
-        self.tasks.exporters.watch("an exporter", sent);
-        self.watched.push(Watched { account, cursor, join: None });
-        Export { name: destination.name.clone(), endpoint: destination.endpoint.clone(), health }
-    }
-
-    fn intake(&self, policy: Policy, settings: &Settings) -> Intake {
-        let (ledger, redacted) = (Arc::clone(&self.ledger), Arc::clone(&self.redacted));
-        let handle = drive::intake(policy, self.log.clone(), ledger, redacted);
-        Intake::new(handle, settings.for_doors())
+        Intake::new(intake.handle(), settings.for_doors())
     }
 
     fn doors(

@@ -29,13 +29,29 @@ pub(crate) struct Ports {
 impl Gateway {
     /// Starts the gateway with further `key=value` settings and waits until it is ready.
     pub(crate) async fn start(settings: &[&str]) -> Self {
+        Self::start_with_file("", settings).await
+    }
+
+    /// Starts the gateway with this file of settings as well.
+    pub(crate) async fn start_with_file(text: &str, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(file(folder.path()), text).unwrap();
         let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
         let ports = Ports { grpc: free_port(), http: free_port(), api: free_port() };
         let process = spawn(folder.path(), ports, &settings);
         let gateway = Self { process, folder, ports, settings };
         gateway.ready().await;
         gateway
+    }
+
+    /// Replaces the file of settings.
+    pub(crate) fn write_file(&self, text: &str) {
+        std::fs::write(file(self.folder.path()), text).unwrap();
+    }
+
+    /// Has it read its settings again.
+    pub(crate) async fn reload(&self) -> http::Answer {
+        http::post(&self.api("/api/v1/reload"), "text/plain", Vec::new()).await.unwrap()
     }
 
     async fn ready(&self) {
@@ -136,7 +152,7 @@ fn spawn(folder: &Path, ports: Ports, settings: &[String]) -> Child {
     let log =
         std::fs::File::options().create(true).append(true).open(folder.join("own.log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hopline"));
-    command.arg("run");
+    command.arg("run").arg("--config").arg(file(folder));
     let listen = |key: &str, port: u16| format!("{key}=127.0.0.1:{port}");
     let own = [
         listen("receive.otlp.grpc.listen", ports.grpc),
@@ -152,6 +168,10 @@ fn spawn(folder: &Path, ports: Ports, settings: &[String]) -> Child {
         command.args(["--set", setting]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("gateway.yaml")
 }
 
 /// A port that was free a moment ago.

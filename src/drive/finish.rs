@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::shed::Shed;
 use super::{UNCOMMITTED_MAX, now};
 use crate::evidence::{JourneyId, Kind, Nanos, Place, Position, Signal, Symbols};
 use crate::index::Keeper;
 use crate::join::{Journey, hops};
 use crate::ledger::{Account, Holding, Reason};
-use crate::log::Cursor;
+use crate::log::{Cursor, Log};
 use crate::measure::{Crossing, Hops};
 
 /// How long an index that cannot be written is left alone.
@@ -43,7 +44,9 @@ pub(crate) struct Finish {
     pub(crate) commit: Duration,
     pub(crate) holding: Arc<Holding>,
     pub(crate) account: Arc<Account>,
+    pub(crate) log: Log,
     pub(crate) cursor: Cursor,
+    pub(crate) shed: Shed,
     pub(crate) fed: Arc<AtomicU64>,
     /// Evidence before this may have been indexed before a crash.
     pub(crate) replay_end: Position,
@@ -65,6 +68,7 @@ impl Finish {
             }
             if now.since(committed) >= self.commit || now < committed {
                 self.settle(now);
+                self.look();
                 committed = now;
             }
             if now.since(retired) >= RETIRE || now < retired {
@@ -119,8 +123,12 @@ impl Finish {
         match &mut self.keeper {
             None => self.done(journey),
             Some(keeper) => {
-                if !keeper.keep(journey, &hops, replayed, now) {
-                    self.lost(journey);
+                let worked = !hops.iter().any(|hop| hop.outcome.is_failure());
+                if self.shed == Shed::Successful && worked {
+                    self.lost(journey, Reason::Shed);
+                } else if !keeper.keep(journey, &hops, replayed, now) {
+                    tracing::error!(journey = %journey.id, "a journey cannot be indexed");
+                    self.lost(journey, Reason::IndexFailed);
                 }
             }
         }
@@ -150,11 +158,18 @@ impl Finish {
         }
     }
 
-    fn lost(&self, journey: &Journey) {
-        tracing::error!(journey = %journey.id, "a journey cannot be indexed");
+    fn lost(&self, journey: &Journey, reason: Reason) {
         let settled = self.holding.settle_all(journey.fresh().iter().map(|place| place.batch));
         for signal in settled.into_iter().filter(is_item) {
-            self.account.lost(signal, Reason::IndexFailed, 1);
+            self.account.lost(signal, reason, 1);
+        }
+    }
+
+    fn look(&mut self) {
+        let before = self.shed;
+        self.shed = before.look(self.cursor.get(), self.log.end(), self.log.bytes_max());
+        if self.shed != before {
+            tracing::warn!(shed = ?self.shed, "which journeys are kept out of an index far behind");
         }
     }
 

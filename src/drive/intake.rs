@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use tokio::sync::RwLock;
 use tokio::task::spawn_blocking;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::delivered::Delivered;
 use super::now;
+use super::repeats::{Claim, Kept, Repeats};
 use crate::evidence::{Digest, Head};
 use crate::ledger::{Ledger, Refusal};
 use crate::log::Log;
@@ -21,71 +27,111 @@ const INLINE_BYTES: usize = 256 << 10;
 /// later on.
 const ITEMS_MAX: u64 = 250_000;
 
-/// What intake works with.
-struct Intake {
-    policy: Arc<Policy>,
-    log: Log,
-    ledger: Arc<Ledger>,
-    redacted: Arc<Redacted>,
+/// What stands between the doors and the log.
+pub(crate) struct Intake {
+    /// Replaced as a whole when the settings are read again.
+    pub(crate) policy: Arc<ArcSwap<Policy>>,
+    pub(crate) log: Log,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) redacted: Arc<Redacted>,
+    /// Read-locked from before a request is in the log until it is counted there.
+    pub(crate) admitting: Arc<RwLock<()>>,
+    /// `None` when each request is taken for a new one.
+    pub(crate) repeats: Option<Repeats>,
+    /// `None` when the log's word is enough for an OK.
+    pub(crate) end_to_end: Option<EndToEnd>,
     /// When a refusal was logged last.
-    warned: AtomicU64,
+    pub(crate) warned: AtomicU64,
 }
 
-/// What the doors hand their requests to.
-pub(crate) fn intake(
-    policy: Policy,
-    log: Log,
-    ledger: Arc<Ledger>,
-    redacted: Arc<Redacted>,
-) -> Handle {
-    let intake = Arc::new(Intake {
-        policy: Arc::new(policy),
-        log,
-        ledger,
-        redacted,
-        warned: AtomicU64::new(0),
-    });
-    Arc::new(move |raw| {
-        let intake = Arc::clone(&intake);
-        Box::pin(async move { intake.admit(raw).await })
-    })
+/// An OK waits for the destinations.
+pub(crate) struct EndToEnd {
+    pub(crate) delivered: Arc<Delivered>,
+    pub(crate) timeout: Duration,
 }
 
 impl Intake {
+    /// What the doors hand their requests to.
+    pub(crate) fn handle(self) -> Handle {
+        let intake = Arc::new(self);
+        Arc::new(move |raw| {
+            let intake = Arc::clone(&intake);
+            Box::pin(async move { intake.admit(raw).await })
+        })
+    }
+
     async fn admit(&self, raw: Raw) -> Reply {
-        let signal = raw.signal;
-        let (clean, tally) = match self.clean(raw).await {
-            Ok(cleaned) => cleaned,
-            Err(malformed) => {
-                let message = malformed.to_string();
-                return Reply::Refused { refusal: Refusal::Malformed, message };
-            }
+        let (signal, digest) = (raw.signal, digest(&raw));
+        let pending = match &self.repeats {
+            None => None,
+            Some(repeats) => match repeats.claim(digest, now()).await {
+                Claim::First(pending) => Some(pending),
+                Claim::Again(kept) => {
+                    self.ledger.received(signal, kept.items);
+                    self.ledger.repeated(signal, kept.items);
+                    return self.settled(kept).await;
+                }
+            },
         };
+        match self.keep(raw, digest).await {
+            Err(reply) => reply,
+            Ok(kept) => {
+                if let Some(pending) = pending {
+                    pending.keep(kept, now());
+                }
+                self.settled(kept).await
+            }
+        }
+    }
+
+    /// Cleans a request and appends it; or says why not.
+    async fn keep(&self, raw: Raw, digest: Digest) -> Result<Kept, Reply> {
+        let signal = raw.signal;
+        let cleaned = self.clean(raw, digest).await;
+        let (clean, tally) =
+            cleaned.map_err(|malformed| refused(Refusal::Malformed, malformed.to_string()))?;
         let items = u64::from(clean.head().items);
         if items == 0 {
-            return Reply::Accepted;
+            return Err(Reply::Accepted);
         }
         self.ledger.received(signal, items);
         if items > ITEMS_MAX {
             self.ledger.refused(signal, Refusal::TooLarge, items);
             let message = format!("the request has {items} items; at most {ITEMS_MAX} are taken");
-            return Reply::Refused { refusal: Refusal::TooLarge, message };
+            return Err(refused(Refusal::TooLarge, message));
         }
-        match self.log.append(clean).await {
-            Ok(_) => {
-                self.ledger.admitted(signal, items);
+        let admitting = self.admitting.read().await;
+        let appended = self.log.append(clean).await;
+        if appended.is_ok() {
+            self.ledger.admitted(signal, items);
+        }
+        drop(admitting);
+        match appended {
+            Ok(position) => {
                 self.count(tally);
-                Reply::Accepted
+                Ok(Kept { position, items, rejected: 0 })
             }
             Err(refusal) => {
                 self.ledger.refused(signal, refusal, items);
                 self.warn(refusal);
-                Reply::Refused { refusal, message: why(refusal).to_owned() }
+                Err(refused(refusal, why(refusal).to_owned()))
             }
         }
     }
 
-    async fn clean(&self, raw: Raw) -> Result<(Clean, Tally), Malformed> {
+    /// The answer for what is in the log, when it may be given.
+    async fn settled(&self, kept: Kept) -> Reply {
+        if let Some(EndToEnd { delivered, timeout }) = &self.end_to_end {
+            let waited = tokio::time::timeout(*timeout, delivered.wait(kept.position)).await;
+            if waited.is_err() {
+                self.warn(Refusal::Undelivered);
+                return refused(Refusal::Undelivered, why(Refusal::Undelivered).to_owned());
+            }
+        }
+        Reply::Accepted
+    }
+
+    async fn clean(&self, raw: Raw, digest: Digest) -> Result<(Clean, Tally), Malformed> {
         let head = Head {
             signal: raw.signal,
             source: raw.source,
@@ -93,12 +139,12 @@ impl Intake {
             received: now(),
             items: 0,
             policy: 0,
-            digest: Digest::default(),
+            digest,
         };
         if raw.bytes.len() <= INLINE_BYTES {
-            return self.policy.clean(head, &raw.bytes);
+            return self.policy.load().clean(head, &raw.bytes);
         }
-        let policy = Arc::clone(&self.policy);
+        let policy = self.policy.load_full();
         let cleaned = spawn_blocking(move || policy.clean(head, &raw.bytes)).await;
         cleaned.expect("cleaning neither panics nor is it cancelled")
     }
@@ -122,6 +168,16 @@ impl Intake {
     }
 }
 
+fn refused(refusal: Refusal, message: String) -> Reply {
+    Reply::Refused { refusal, message }
+}
+
+/// Equal for equal bytes of one signal from one tenant.
+fn digest(raw: &Raw) -> Digest {
+    let seed = u64::from(raw.tenant.0) << 8 | u64::from(raw.signal.code());
+    Digest(xxh3_128_with_seed(&raw.bytes, seed))
+}
+
 fn why(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Malformed => "the request is malformed",
@@ -132,5 +188,8 @@ fn why(refusal: Refusal) -> &'static str {
         }
         Refusal::LogFailed => "the log cannot be written",
         Refusal::Closing => "the gateway is shutting down",
+        Refusal::Undelivered => {
+            "it is kept, but not with every destination yet; it is kept once when it is sent again"
+        }
     }
 }

@@ -6,21 +6,31 @@
 //! shard could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that
 //! wait for a commit. A full queue waits, back to the log, which is read later then.
 
+mod delivered;
+mod exporters;
 mod feed;
 mod finish;
 mod forward;
 mod intake;
 mod listen;
+mod reload;
+mod repeats;
 mod shard;
+mod shed;
 mod tasks;
 mod watch;
 
+pub(crate) use delivered::Delivered;
+pub(crate) use exporters::Exporters;
 pub(crate) use feed::Feed;
 pub(crate) use finish::{Finish, Finished};
-pub(crate) use forward::forward;
-pub(crate) use intake::intake;
+use forward::forward;
+pub(crate) use intake::{EndToEnd, Intake};
 pub use listen::{ListenError, Listeners};
+pub(crate) use reload::{Reloader, SetLevel};
+pub(crate) use repeats::Repeats;
 pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
+pub(crate) use shed::Shed;
 pub(crate) use tasks::{Tasks, Threads, Tokens};
 pub(crate) use watch::{Inside, Watched, recover, tick};
 
@@ -35,6 +45,8 @@ pub(crate) const INBOX_MAX: usize = 64;
 pub(crate) const QUESTIONS_MAX: usize = 16;
 /// Messages that one shard could not deliver yet. More are lost, and counted.
 pub(crate) const MAIL_MAX: usize = 100_000;
+/// Batches that are read ahead for one exporter.
+pub(crate) const FORWARD_MAX: usize = 2;
 /// Journeys that wait to be finished.
 pub(crate) const CLOSED_MAX: usize = 4096;
 /// Finished journeys that wait for a commit. With more, nothing is finished until one succeeds.

@@ -22,7 +22,6 @@ pub(crate) struct Tokens {
 #[derive(Default)]
 pub(crate) struct Tasks {
     pub(crate) doors: Crew,
-    pub(crate) exporters: Crew,
     pub(crate) others: Crew,
 }
 

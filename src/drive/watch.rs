@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::now;
+use super::{Exporters, now};
 use crate::evidence::{Position, Signal};
 use crate::ledger::{Account, Holding};
 use crate::log::{Cursor, Log};
@@ -15,6 +15,7 @@ use crate::log::{Cursor, Log};
 const TICK: Duration = Duration::from_millis(250);
 
 /// A consumer of the log whose account is kept up to date.
+#[derive(Clone)]
 pub(crate) struct Watched {
     pub(crate) account: Arc<Account>,
     pub(crate) cursor: Cursor,
@@ -23,6 +24,7 @@ pub(crate) struct Watched {
 }
 
 /// Where the join is.
+#[derive(Clone)]
 pub(crate) struct Inside {
     pub(crate) fed: Arc<AtomicU64>,
     pub(crate) holding: Arc<Holding>,
@@ -36,13 +38,17 @@ pub(crate) fn recover(log: &Log, from: Position, account: &Account) {
 }
 
 /// Saves cursors, trims the log and counts what is held, until `stop`.
-pub(crate) async fn tick(log: Log, watched: Vec<Watched>, stop: CancellationToken) {
-    let watched = Arc::new(watched);
+pub(crate) async fn tick(
+    log: Log,
+    join: Watched,
+    exporters: Arc<Exporters>,
+    stop: CancellationToken,
+) {
     while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-        let (log, watched) = (log.clone(), Arc::clone(&watched));
+        let (log, join, watched) = (log.clone(), join.clone(), exporters.watched());
         let ticked = tokio::task::spawn_blocking(move || {
             log.trim(now());
-            watched.iter().for_each(|consumer| consumer.count(&log));
+            watched.iter().chain([&join]).for_each(|consumer| consumer.count(&log));
         });
         if ticked.await.is_err() {
             tracing::error!("the log could not be trimmed for a fault");

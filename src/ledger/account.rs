@@ -7,6 +7,8 @@ use crate::evidence::Signal;
 #[derive(Debug)]
 pub struct Account {
     consumer: String,
+    /// Admitted before the account was opened.
+    before: BySignal,
     recovered: BySignal,
     copied: BySignal,
     done: BySignal,
@@ -18,9 +20,9 @@ pub struct Account {
 /// An account for one signal, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Items admitted since the start.
+    /// Items admitted since the account was opened.
     pub admitted: u64,
-    /// Items that lay unread in the log at the start.
+    /// Items that lay unread in the log then.
     pub recovered: u64,
     /// Items that are in several journeys, counted once for each further one.
     pub copied: u64,
@@ -35,9 +37,11 @@ pub struct Standing {
 }
 
 impl Account {
-    pub(super) fn new(consumer: &str) -> Self {
+    /// `before` is what was admitted so far.
+    pub(super) fn new(consumer: &str, before: BySignal) -> Self {
         Self {
             consumer: consumer.to_owned(),
+            before,
             recovered: BySignal::default(),
             copied: BySignal::default(),
             done: BySignal::default(),
@@ -53,7 +57,7 @@ impl Account {
         &self.consumer
     }
 
-    /// `items` lay unread in the log when the gateway started.
+    /// `items` lay unread in the log when the account was opened.
     pub fn recovered(&self, signal: Signal, items: u64) {
         self.recovered.add(signal, items);
     }
@@ -85,12 +89,12 @@ impl Account {
         self.held.set(signal, items);
     }
 
-    /// The account, against what the doors admitted.
+    /// The account, against what the doors admitted since the start.
     #[must_use]
     pub fn standing(&self, signal: Signal, admitted: u64) -> Standing {
         let lost = Reason::ALL.into_iter().zip(&self.lost);
         Standing {
-            admitted,
+            admitted: admitted.saturating_sub(self.before.get(signal)),
             recovered: self.recovered.get(signal),
             copied: self.copied.get(signal),
             done: self.done.get(signal),

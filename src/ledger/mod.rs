@@ -1,7 +1,7 @@
 //! Ledger: what came in and what became of it.
 //!
 //! In: counts from every stage. Out: the balance, per signal and per consumer:
-//! received = refused + admitted, and for each consumer
+//! received = refused + repeated + admitted, and for each consumer
 //! admitted + recovered + copied = done + passed + lost(reason) + held.
 //! Holds one account per consumer; their names come from the settings, never from data.
 
@@ -10,7 +10,7 @@ mod holding;
 mod reason;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use account::{Account, Standing};
 pub use holding::Holding;
@@ -27,6 +27,7 @@ pub(crate) struct BySignal([AtomicU64; 3]);
 pub struct Ledger {
     received: BySignal,
     admitted: BySignal,
+    repeated: BySignal,
     refused: [BySignal; Refusal::ALL.len()],
     accounts: Mutex<Vec<Arc<Account>>>,
 }
@@ -38,6 +39,8 @@ pub struct Entrance {
     pub received: u64,
     /// Items that are in the log.
     pub admitted: u64,
+    /// Items that were in the log already: their sender sent the same request again.
+    pub repeated: u64,
     /// Items that were sent back, by reason.
     pub refused: Vec<(Refusal, u64)>,
 }
@@ -59,6 +62,11 @@ impl Ledger {
         self.admitted.add(signal, items);
     }
 
+    /// The log has `items` from an earlier request with the same bytes.
+    pub fn repeated(&self, signal: Signal, items: u64) {
+        self.repeated.add(signal, items);
+    }
+
     /// A door sent `items` back.
     pub fn refused(&self, signal: Signal, reason: Refusal, items: u64) {
         if let Some(counts) = self.refused.get(reason as usize) {
@@ -68,16 +76,29 @@ impl Ledger {
 
     /// Opens the account of a consumer of the log.
     pub fn open(&self, consumer: &str) -> Arc<Account> {
-        let account = Arc::new(Account::new(consumer));
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.push(Arc::clone(&account));
+        let before = BySignal::default();
+        for signal in Signal::ALL {
+            before.set(signal, self.admitted.get(signal));
+        }
+        let account = Arc::new(Account::new(consumer, before));
+        self.list().push(Arc::clone(&account));
         account
+    }
+
+    /// The account of a consumer that has one.
+    pub fn find(&self, consumer: &str) -> Option<Arc<Account>> {
+        self.list().iter().find(|account| account.consumer() == consumer).cloned()
+    }
+
+    /// Forgets the consumers that are not among these.
+    pub fn keep(&self, consumers: &[&str]) {
+        self.list().retain(|account| consumers.contains(&account.consumer()));
     }
 
     /// All accounts, in the order in which they were opened.
     #[must_use]
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.list().clone()
     }
 
     /// The doors' side, for one signal.
@@ -87,16 +108,22 @@ impl Ledger {
         Entrance {
             received: self.received.get(signal),
             admitted: self.admitted.get(signal),
+            repeated: self.repeated.get(signal),
             refused: refused.map(|(reason, counts)| (reason, counts.get(signal))).collect(),
         }
     }
 
-    /// Received less refused and admitted: zero whenever no request is on its way.
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Account>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Received less refused, repeated and admitted: zero whenever no request is on its way.
     #[must_use]
     pub fn imbalance(&self, signal: Signal) -> i64 {
         let entrance = self.entrance(signal);
         let refused: u64 = entrance.refused.iter().map(|(_, count)| count).sum();
-        signed(entrance.received) - signed(entrance.admitted) - signed(refused)
+        let kept = signed(entrance.admitted) + signed(entrance.repeated);
+        signed(entrance.received) - kept - signed(refused)
     }
 }
 
@@ -149,13 +176,14 @@ mod tests {
     #[test]
     fn an_account_balances_when_all_is_done_lost_passed_or_held() {
         let ledger = Ledger::new();
-        ledger.admitted(Signal::Traces, 10);
+        ledger.admitted(Signal::Traces, 3);
         let account = ledger.open("index");
+        ledger.admitted(Signal::Traces, 10);
         account.recovered(Signal::Traces, 5);
         account.done(Signal::Traces, 11);
         account.lost(Signal::Traces, Reason::Corrupt, 2);
         account.hold(Signal::Traces, 2);
 
-        assert_eq!(account.standing(Signal::Traces, 10).imbalance(), 0);
+        assert_eq!(account.standing(Signal::Traces, 13).imbalance(), 0);
     }
 }

@@ -15,17 +15,20 @@ pub enum Refusal {
     LogFailed,
     /// The gateway is shutting down. The sender retries.
     Closing,
+    /// It is in the log, and not yet with every destination. The sender retries, and waits on.
+    Undelivered,
 }
 
 impl Refusal {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Malformed,
         Self::TooLarge,
         Self::Busy,
         Self::LogFull,
         Self::LogFailed,
         Self::Closing,
+        Self::Undelivered,
     ];
 
     /// The label in metrics and answers.
@@ -38,6 +41,7 @@ impl Refusal {
             Self::LogFull => "log_full",
             Self::LogFailed => "log_failed",
             Self::Closing => "closing",
+            Self::Undelivered => "undelivered",
         }
     }
 }
@@ -55,12 +59,20 @@ pub enum Reason {
     MailFull,
     /// The index could not take it.
     IndexFailed,
+    /// The index was too far behind: the gateway rather took more evidence in.
+    Shed,
 }
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 5] =
-        [Self::Corrupt, Self::Rejected, Self::JourneyFull, Self::MailFull, Self::IndexFailed];
+    pub const ALL: [Self; 6] = [
+        Self::Corrupt,
+        Self::Rejected,
+        Self::JourneyFull,
+        Self::MailFull,
+        Self::IndexFailed,
+        Self::Shed,
+    ];
 
     /// The label in metrics and answers.
     #[must_use]
@@ -71,6 +83,7 @@ impl Reason {
             Self::JourneyFull => "journey_full",
             Self::MailFull => "mail_full",
             Self::IndexFailed => "index_failed",
+            Self::Shed => "shed",
         }
     }
 }

@@ -121,6 +121,12 @@ impl Log {
         }
     }
 
+    /// What it may take of the disk.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        self.0.shared.settings.bytes_max
+    }
+
     /// How the log is doing.
     #[must_use]
     pub fn status(&self) -> Status {

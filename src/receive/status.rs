@@ -124,7 +124,11 @@ pub(super) fn response(rejected: u64, message: &str) -> Vec<u8> {
 fn is_retryable(refusal: Refusal) -> bool {
     match refusal {
         Refusal::Malformed | Refusal::TooLarge => false,
-        Refusal::Busy | Refusal::LogFull | Refusal::LogFailed | Refusal::Closing => true,
+        Refusal::Busy
+        | Refusal::LogFull
+        | Refusal::LogFailed
+        | Refusal::Closing
+        | Refusal::Undelivered => true,
     }
 }
 
@@ -132,9 +136,11 @@ fn http_code(refusal: Refusal) -> StatusCode {
     match refusal {
         Refusal::Malformed => StatusCode::BAD_REQUEST,
         Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::Busy | Refusal::LogFull | Refusal::LogFailed | Refusal::Closing => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Refusal::Busy
+        | Refusal::LogFull
+        | Refusal::LogFailed
+        | Refusal::Closing
+        | Refusal::Undelivered => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -142,9 +148,11 @@ fn grpc_code(refusal: Refusal) -> Code {
     match refusal {
         Refusal::Malformed => Code::InvalidArgument,
         Refusal::TooLarge => Code::ResourceExhausted,
-        Refusal::Busy | Refusal::LogFull | Refusal::LogFailed | Refusal::Closing => {
-            Code::Unavailable
-        }
+        Refusal::Busy
+        | Refusal::LogFull
+        | Refusal::LogFailed
+        | Refusal::Closing
+        | Refusal::Undelivered => Code::Unavailable,
     }
 }
 

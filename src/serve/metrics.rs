@@ -91,6 +91,11 @@ fn ledger(sources: &Sources, page: &mut Page<'_>) {
     for signal in Signal::ALL {
         page.sample(name, &[("signal", signal.name())], ledger.entrance(signal).admitted);
     }
+    let name = "hopline_repeated_items_total";
+    page.family(name, Kind::Counter, "Items of requests that were sent again: kept once.");
+    for signal in Signal::ALL {
+        page.sample(name, &[("signal", signal.name())], ledger.entrance(signal).repeated);
+    }
     let name = "hopline_refused_items_total";
     page.family(name, Kind::Counter, "Items that were sent back, by reason.");
     for signal in Signal::ALL {
@@ -249,7 +254,8 @@ fn index(sources: &Sources, page: &mut Page<'_>) {
 }
 
 fn exports(sources: &Sources, page: &mut Page<'_>) {
-    let each = || sources.exports.iter().map(|it| (it.name.as_str(), it.health.summary()));
+    let destinations = sources.exports.load();
+    let each = || destinations.iter().map(|it| (it.name.as_str(), it.health.summary()));
     let name = "hopline_export_up";
     page.family(name, Kind::Gauge, "Whether the destination took the latest request.");
     for (destination, summary) in each() {

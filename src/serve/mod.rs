@@ -10,6 +10,7 @@ mod journeys;
 mod metrics;
 mod openapi;
 mod problem;
+mod reload;
 mod search;
 mod status;
 
@@ -18,11 +19,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,11 @@ pub const SEARCHES_MAX: usize = 4;
 
 /// Asks the join for journeys that are open, or closed lately.
 pub type Ask = Arc<dyn Fn(Wanted) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send + Sync>;
+
+/// Reads the settings again.
+pub type Reload = Arc<
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> + Send + Sync,
+>;
 
 /// Which journey is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +73,8 @@ pub struct Found {
 
 /// Everything that the answers are made from.
 pub struct Sources {
+    /// What an OK to a sender means.
+    pub ack: &'static str,
     /// The evidence.
     pub log: Log,
     /// The counts.
@@ -81,7 +90,9 @@ pub struct Sources {
     /// The doors.
     pub doors: Arc<Counters>,
     /// The destinations.
-    pub exports: Vec<Export>,
+    pub exports: Arc<ArcSwap<Vec<Export>>>,
+    /// Reads the settings again; answers what it did, or why it did nothing.
+    pub reload: Reload,
     /// Bounds on memory, by name.
     pub bounds: Vec<(String, u64)>,
     /// What redaction hid.
@@ -91,6 +102,7 @@ pub struct Sources {
 }
 
 /// One destination.
+#[derive(Clone)]
 pub struct Export {
     /// Its name in the settings.
     pub name: String,
@@ -150,6 +162,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/journeys/{id}", get(journeys::journey))
         .route("/api/v1/hops", get(hops::hops))
         .route("/api/v1/status", get(status::status))
+        .route("/api/v1/reload", post(reload::reload))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
@@ -168,6 +181,7 @@ async fn home() -> impl IntoResponse {
      /api/v1/journeys/{id}            one journey, by trace id or request id\n\
      /api/v1/hops                     latency and outcome of every hop\n\
      /api/v1/status                   ledger, cursors, bounds\n\
+     /api/v1/reload                   POST: reads the settings again\n\
      /api/v1/openapi.json             the API in full\n\
      /metrics /healthz /readyz\n"
 }

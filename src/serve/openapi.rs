@@ -3,12 +3,19 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{hops, journeys, metrics, problem, search, status};
+use super::{hops, journeys, metrics, problem, reload, search, status};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Hopline", description = "Journeys, hops and the state of the gateway."),
-    paths(search::search, journeys::journey, hops::hops, status::status, metrics::metrics),
+    paths(
+        search::search,
+        journeys::journey,
+        hops::hops,
+        status::status,
+        reload::reload,
+        metrics::metrics
+    ),
     components(schemas(problem::Problem))
 )]
 struct Api;
@@ -28,6 +35,7 @@ mod tests {
         let want = [
             "/api/v1/hops",
             "/api/v1/journeys/{id}",
+            "/api/v1/reload",
             "/api/v1/search",
             "/api/v1/status",
             "/metrics",

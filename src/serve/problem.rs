@@ -73,5 +73,8 @@ pub(crate) async fn unknown_path(uri: Uri) -> Problem {
 }
 
 pub(crate) async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path is asked in another way; / lists what there is",
+    )
 }

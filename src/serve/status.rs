@@ -16,7 +16,7 @@ use crate::ledger::{Account, Ledger};
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Status {
     version: &'static str,
-    /// What an OK to a sender means: `wal` or `memory`.
+    /// What an OK to a sender means: `wal`, `memory` or `e2e`.
     ack: &'static str,
     ledger: LedgerPart,
     log: LogPart,
@@ -29,7 +29,7 @@ pub(crate) struct Status {
     memory_bounds: BTreeMap<String, u64>,
 }
 
-/// Received = refused + admitted; per consumer
+/// Received = refused + repeated + admitted; per consumer
 /// admitted + recovered + copied = done + passed + lost + held.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct LedgerPart {
@@ -41,6 +41,8 @@ pub(crate) struct SignalPart {
     signal: &'static str,
     received: u64,
     admitted: u64,
+    /// In the log already: the same request was sent again.
+    repeated: u64,
     refused: BTreeMap<&'static str, u64>,
     /// Zero whenever no request is on its way.
     imbalance: i64,
@@ -140,7 +142,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
     let hops = super::with_hops(&sources.hops, |hops| hops.status());
     Status {
         version: env!("CARGO_PKG_VERSION"),
-        ack: sources.log.status().ack.name(),
+        ack: sources.ack,
         ledger: ledger(&sources.ledger),
         log: log(&sources.log.status()),
         join: JoinPart {
@@ -150,7 +152,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
             bindings: found.held.bindings,
         },
         index: sources.index.as_ref().map(index),
-        exports: sources.exports.iter().map(export).collect(),
+        exports: sources.exports.load().iter().map(export).collect(),
         symbols: Use {
             used: sources.symbols.len(),
             max: sources.symbols.capacity(),
@@ -170,6 +172,7 @@ fn ledger(ledger: &Ledger) -> LedgerPart {
             signal: signal.name(),
             received: entrance.received,
             admitted: entrance.admitted,
+            repeated: entrance.repeated,
             refused: entrance.refused.iter().map(|(why, count)| (why.name(), *count)).collect(),
             imbalance: ledger.imbalance(signal),
             consumers: consumers.collect(),

@@ -47,6 +47,9 @@ fn receive(raw: &Raw) -> Result<Receive, Error> {
         inflight_bytes_max: raw.bytes("receive.inflight_bytes_max", KIB..=64 * GIB)?,
         connections_max: raw.count("receive.connections_max", 1..=65_536)?,
         streams_max: raw.count("receive.streams_max", 1..=65_536)?,
+        repeat_window: Some(raw.duration("receive.repeat_window", 0..=DAY)?)
+            .filter(|window| !window.is_zero()),
+        repeats_max: raw.count("receive.repeats_max", 1..=100_000_000)?,
         header_timeout: raw.duration("receive.header_timeout", 10 * MS..=5 * MINUTE)?,
         follow: raw.texts("receive.flows.follow")?,
     })
@@ -73,8 +76,10 @@ fn redact(raw: &Raw) -> Result<Redact, Error> {
 }
 
 fn log(raw: &Raw) -> Result<Log, Error> {
+    let acks = [Ack::Wal, Ack::Memory, Ack::EndToEnd].map(|ack| (ack.name(), ack));
     Ok(Log {
-        ack: raw.choice("log.ack", &[("wal", Ack::Wal), ("memory", Ack::Memory)])?,
+        ack: raw.choice("log.ack", &acks)?,
+        e2e_timeout: raw.duration("log.e2e_timeout", 100 * MS..=HOUR)?,
         segment_bytes: raw.bytes("log.segment_bytes", 4 * KIB..=4 * GIB)?,
         bytes_max: raw.bytes("log.bytes_max", 16 * KIB..=64 * TIB)?,
         keep: raw.duration("log.keep", SECOND..=30 * DAY)?,

@@ -56,6 +56,10 @@ pub struct Receive {
     pub connections_max: usize,
     /// Requests at a time on one HTTP/2 connection.
     pub streams_max: u32,
+    /// How long a request is known by its bytes; `None` when none is.
+    pub repeat_window: Option<Duration>,
+    /// Requests known at a time.
+    pub repeats_max: usize,
     /// How long a client may take to send a head.
     pub header_timeout: Duration,
     /// `receive.flows.follow`: files of flows to read as they grow.
@@ -121,6 +125,8 @@ pub struct Limit {
 pub struct Log {
     /// When a sender hears that its evidence is kept.
     pub ack: Ack,
+    /// How long a sender waits for the destinations.
+    pub e2e_timeout: Duration,
     /// The size of one file.
     pub segment_bytes: u64,
     /// What the log may take of the disk.
@@ -140,6 +146,20 @@ pub enum Ack {
     Wal,
     /// When memory has it.
     Memory,
+    /// When every destination has it.
+    EndToEnd,
+}
+
+impl Ack {
+    /// The name in settings, status and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wal => "wal",
+            Self::Memory => "memory",
+            Self::EndToEnd => "e2e",
+        }
+    }
 }
 
 /// `join`. The bounds are those of all shards together.

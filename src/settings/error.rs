@@ -73,6 +73,12 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// A running gateway was given another value for what it was built with.
+    #[error("{keys} cannot change while the gateway runs; start it anew")]
+    Fixed {
+        /// The keys.
+        keys: String,
+    },
     /// A value of the wrong type, or out of range.
     #[error("{key} must be {expected}, not {got} ({origin})")]
     Value {

@@ -10,6 +10,8 @@ const JOURNEY_BYTES: u64 = 256;
 const BINDING_BYTES: u64 = 96;
 /// The longest text a symbol may have, and its places in the tables.
 const SYMBOL_BYTES: u64 = 320;
+/// A request's digest and what became of it, in a table that may be half empty, and its turn.
+const REPEAT_BYTES: u64 = 128;
 /// A shard's inbox, 64 pieces of 1,024 evidence, and what it recalls of closed journeys.
 const SHARD_BYTES: u64 = 64 * 1024 * 144 + (1 << 20);
 
@@ -39,9 +41,11 @@ impl Settings {
         let (receive, log, join) = (&self.receive, &self.log, &self.join);
         let windows = wide(self.measure.windows).saturating_add(1);
         let series = windows.saturating_mul(SERIES_WINDOW_BYTES);
+        let repeats = receive.repeat_window.map_or(0, |_| wide(receive.repeats_max));
         let index = if self.index.enabled { wide(self.index.memory) } else { 0 };
         let mut bounds = vec![
             bound("receive.inflight_bytes_max", wide(receive.inflight_bytes_max), 1),
+            bound("receive.repeats_max", repeats, REPEAT_BYTES),
             bound("limit.symbols_max", wide(self.limit.symbols_max), SYMBOL_BYTES),
             bound("limit.series_max, measure.windows", wide(self.limit.series_max), series),
             bound("log.tail_bytes", wide(log.tail_bytes), 1),

@@ -12,6 +12,7 @@ mod leaf;
 mod memory;
 mod raw;
 mod read;
+mod reload;
 mod secret;
 mod source;
 mod stages;
@@ -25,6 +26,7 @@ pub use checked::{
 };
 pub use error::Error;
 pub use memory::Bound;
+pub use reload::Loaded;
 pub use secret::Secret;
 pub use source::{Origin, Sources};
 
@@ -46,9 +48,7 @@ pub struct Effective {
 
 /// The settings, each value checked, and all of them together.
 pub fn load(sources: &Sources) -> Result<Settings, Error> {
-    let settings = build::build(&Raw::gather(sources)?)?;
-    together::check(&settings)?;
-    Ok(settings)
+    Ok(Loaded::load(sources)?.settings)
 }
 
 /// Every key in effect, in the order of the keys, and where its value came from.

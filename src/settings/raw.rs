@@ -71,6 +71,13 @@ impl Raw {
         self.destinations.iter().map(String::as_str)
     }
 
+    /// The keys whose values are not those of `before`, or that only one of the two has.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<String> {
+        let keys: BTreeSet<_> = self.entries.keys().chain(before.entries.keys()).collect();
+        let leaf = |raw: &Self, key: &str| raw.get(key).map(|entry| entry.leaf.clone());
+        keys.into_iter().filter(|key| leaf(self, key) != leaf(before, key)).cloned().collect()
+    }
+
     /// Puts an entry in unchecked.
     #[cfg(test)]
     pub(super) fn insert(&mut self, key: &str, entry: Entry) {

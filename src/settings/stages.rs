@@ -61,7 +61,8 @@ impl Settings {
             keep: self.log.keep,
             ack: match self.log.ack {
                 Ack::Wal => log::Ack::Wal,
-                Ack::Memory => log::Ack::Memory,
+                // Until the destinations have it, the kernel does.
+                Ack::Memory | Ack::EndToEnd => log::Ack::Memory,
             },
             tail_bytes: self.log.tail_bytes,
             queue_bytes_max: self.log.queue_bytes_max,

@@ -215,7 +215,7 @@ fn a_refusal_names_the_key_the_range_the_value_and_the_source() {
         ("join.quiet=2", "join.quiet must be 10ms to 10m, not 2 (--set)"),
         ("join.shards=0", "join.shards must be 1 to 256, not 0 (--set)"),
         ("join.shards=1.5", "join.shards must be 1 to 256, not 1.5 (--set)"),
-        ("log.ack=disk", "log.ack must be wal or memory, not disk (--set)"),
+        ("log.ack=disk", "log.ack must be wal or memory or e2e, not disk (--set)"),
         ("log.tail_bytes=1PB", "log.tail_bytes must be 0B to 16GiB, not 1PB (--set)"),
         ("index.enabled=yes", "index.enabled must be true or false, not yes (--set)"),
         ("data_dir=", "data_dir must be text of at most 4096 bytes, not \"\" (--set)"),
@@ -478,6 +478,7 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
 
     let expected = [
         "receive.inflight_bytes_max 128MiB",
+        "receive.repeats_max 12.2MiB",
         "limit.symbols_max 61.0MiB",
         "limit.series_max, measure.windows 146.4MiB",
         "log.tail_bytes 32MiB",
@@ -499,7 +500,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 683.4MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 695.6MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 

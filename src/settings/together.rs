@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::checked::Settings;
+use super::checked::{Ack, Settings};
 use super::error::Error;
 use super::memory::sum;
 use super::unit::show_bytes;
@@ -22,6 +22,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
             let problem = format!("is {address}, where {other} listens already");
             return Err(conflict(key, problem));
         }
+    }
+    if settings.log.ack == Ack::EndToEnd && settings.export.is_empty() {
+        let problem = "is e2e, and there is no destination: nothing would ever be done";
+        return Err(conflict("log.ack", problem.to_owned()));
     }
     sizes(settings)?;
     times(settings)?;

@@ -201,7 +201,11 @@ impl Follower {
                     tracing::warn!(refusal = refusal.name(), lines, "flow lines refused for good");
                     return Delivery::Taken;
                 }
-                Refusal::Busy | Refusal::LogFull | Refusal::LogFailed | Refusal::Closing => {}
+                Refusal::Busy
+                | Refusal::LogFull
+                | Refusal::LogFailed
+                | Refusal::Closing
+                | Refusal::Undelivered => {}
             }
             self.pause(backoff).await;
             if self.stop.is_cancelled() {
