@@ -47,7 +47,13 @@ impl Exporters {
         let (kept, ended): (Vec<_>, Vec<_>) = self.running().drain(..).partition(stays);
         self.running().extend(kept);
         for running in ended {
+            let (name, cursor) = (running.destination.name.clone(), running.watched.cursor.clone());
             running.end().await;
+            let is_gone = !wanted.iter().any(|it| it.name == name);
+            let unsent: u64 = self.log.items(cursor.get()).iter().sum();
+            if is_gone && unsent > 0 {
+                tracing::warn!(destination = name, unsent, "destination taken out of the settings");
+            }
         }
         for destination in wanted {
             let is_running = self.running().iter().any(|it| it.destination == *destination);
