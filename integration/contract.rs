@@ -88,12 +88,16 @@ async fn settings_change_under_load_and_open_journeys_survive() {
     assert_eq!(changed.json()["changed"], serde_json::json!(keys));
     send_traces(&gateway.grpc(), sent(2, 9)).await.unwrap();
     let mut root = span(0xc, 9, 0, 2, 1);
-    root.name = "password=hunter2".to_owned();
+    root.name = "login password=hunter2".to_owned();
     send_traces(&gateway.grpc(), traces("cart", vec![root])).await.unwrap();
     let found = gateway.found(&format!("id:{:032x}", 0xc)).await;
     assert_eq!(found[0]["evidence"]["client"], 2, "{found:?}");
     assert_eq!(found[0]["evidence"]["server"], 1, "{found:?}");
     gateway.settled().await;
     let names: Vec<_> = second.spans().into_iter().map(|span| span.name).collect();
-    assert_eq!(names, ["work", "work", "password=[gone]"], "all that is in the log, redacted anew");
+    assert_eq!(
+        names,
+        ["work", "work", "login password=[gone]"],
+        "all that is in the log, redacted anew"
+    );
 }

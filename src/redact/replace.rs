@@ -51,6 +51,13 @@ impl Replacement {
 
     /// The text with all `found` ranges replaced; `None` when that changes nothing.
     pub(super) fn apply(&self, text: &[u8], mut found: Vec<Range<usize>>) -> Option<Vec<u8>> {
+        for range in &mut found {
+            // A mask may hold what ends a value: `]` does.
+            let rest = text.get(range.start..).unwrap_or_default();
+            if rest.starts_with(&self.mask) {
+                range.end = range.end.max(range.start + self.mask.len());
+            }
+        }
         found.retain(|range| text.get(range.clone()).is_some_and(|it| !self.is_replacement(it)));
         if found.is_empty() {
             return None;

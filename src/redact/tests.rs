@@ -178,6 +178,14 @@ fn values_nested_past_the_cap_are_malformed() {
 }
 
 #[test]
+fn a_mask_may_hold_what_ends_a_value() {
+    let mask = Action::Mask("[gone]".to_owned());
+    let policy = Policy::new(&Settings { action: mask, ..settings() }).unwrap();
+
+    assert_eq!(text(&policy, "login password=hunter2 ok"), "login password=[gone] ok");
+}
+
+#[test]
 fn a_mask_that_would_be_redacted_is_refused() {
     let action = Action::Mask("4111-1111-1111-1111".to_owned());
     let refused = Policy::new(&Settings { action, ..settings() });
