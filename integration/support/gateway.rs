@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -15,7 +16,20 @@ pub(crate) struct Gateway {
     process: Child,
     folder: TempDir,
     pub(crate) ports: Ports,
-    settings: Vec<String>,
+    plan: Plan,
+}
+
+/// How a gateway is started.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// `key=value` settings.
+    pub(crate) settings: Vec<String>,
+    /// The text of its file of settings.
+    pub(crate) file: String,
+    /// Where its data lies; in a folder of its own otherwise.
+    pub(crate) data: Option<PathBuf>,
+    /// What runs it, such as `strace` with its options.
+    pub(crate) wrapper: Vec<String>,
 }
 
 /// Where it listens.
@@ -34,12 +48,17 @@ impl Gateway {
 
     /// Starts the gateway with this file of settings as well.
     pub(crate) async fn start_with_file(text: &str, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|it| (*it).to_owned()).collect();
+        Self::start_as(Plan { settings, file: text.to_owned(), ..Plan::default() }).await
+    }
+
+    /// Starts the gateway as planned and waits until it is ready.
+    pub(crate) async fn start_as(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(file(folder.path()), text).unwrap();
-        let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
+        std::fs::write(file(folder.path()), &plan.file).unwrap();
         let ports = Ports { grpc: free_port(), http: free_port(), api: free_port() };
-        let process = spawn(folder.path(), ports, &settings);
-        let gateway = Self { process, folder, ports, settings };
+        let process = spawn(folder.path(), ports, &plan);
+        let gateway = Self { process, folder, ports, plan };
         gateway.ready().await;
         gateway
     }
@@ -64,13 +83,16 @@ impl Gateway {
 
     /// SIGKILL: no chance to save anything.
     pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        end(&mut self.process);
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
     }
 
     /// Starts again on the same folder and the same ports.
     pub(crate) async fn restart(&mut self) {
-        self.process = spawn(self.folder.path(), self.ports, &self.settings);
+        self.process = spawn(self.folder.path(), self.ports, &self.plan);
         self.ready().await;
     }
 
@@ -93,7 +115,12 @@ impl Gateway {
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        data(self.folder.path(), &self.plan)
+    }
+
+    /// Moves its data; to be called between a kill and a restart.
+    pub(crate) fn move_to(&mut self, data: PathBuf) {
+        self.plan.data = Some(data);
     }
 
     pub(crate) fn api(&self, path: &str) -> String {
@@ -144,30 +171,44 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         // It may have ended already, which is what was wanted.
-        let _ended = self.process.kill().and_then(|()| self.process.wait());
+        end(&mut self.process);
     }
 }
 
-fn spawn(folder: &Path, ports: Ports, settings: &[String]) -> Child {
+/// SIGKILL for the gateway and what wraps it.
+fn end(process: &mut Child) {
+    let group = format!("-{}", process.id());
+    Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status().unwrap();
+    process.wait().unwrap();
+}
+
+fn data(folder: &Path, plan: &Plan) -> PathBuf {
+    plan.data.clone().unwrap_or_else(|| folder.join("data"))
+}
+
+fn spawn(folder: &Path, ports: Ports, plan: &Plan) -> Child {
     let log =
         std::fs::File::options().create(true).append(true).open(folder.join("own.log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hopline"));
-    command.arg("run").arg("--config").arg(file(folder));
+    let words = plan.wrapper.iter().map(String::as_str);
+    let mut words = words.chain([env!("CARGO_BIN_EXE_hopline"), "run", "--config"]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).arg(file(folder));
     let listen = |key: &str, port: u16| format!("{key}=127.0.0.1:{port}");
     let own = [
         listen("receive.otlp.grpc.listen", ports.grpc),
         listen("receive.otlp.http.listen", ports.http),
         listen("serve.listen", ports.api),
-        format!("data_dir={}", folder.join("data").display()),
+        format!("data_dir={}", data(folder, plan).display()),
         "join.quiet=500ms".to_owned(),
         "join.rootless=2s".to_owned(),
         "join.weak_wait=500ms".to_owned(),
         "index.commit=200ms".to_owned(),
     ];
-    for setting in own.iter().chain(settings) {
+    for setting in own.iter().chain(&plan.settings) {
         command.args(["--set", setting]);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    // A group of its own, so that what wraps it goes with it.
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
 fn file(folder: &Path) -> PathBuf {
