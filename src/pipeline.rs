@@ -312,7 +312,8 @@ impl Parts {
 
     fn intake(&self, policy: Policy, settings: &Settings) -> Intake {
         let (ledger, redacted) = (Arc::clone(&self.ledger), Arc::clone(&self.redacted));
-        let handle = drive::intake(policy, self.log.clone(), ledger, redacted);
+        let items_max = settings.receive.request_items_max;
+        let handle = drive::intake(policy, self.log.clone(), ledger, redacted, items_max);
         Intake::new(handle, settings.for_doors())
     }
 

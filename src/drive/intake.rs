@@ -10,16 +10,12 @@ use crate::evidence::{Digest, Head};
 use crate::ledger::{Ledger, Refusal};
 use crate::log::Log;
 use crate::receive::{Handle, Raw, Reply};
-use crate::redact::{Clean, Policy, Tally};
+use crate::redact::{Clean, Cut, Policy, Rejected, Tally};
 use crate::serve::Redacted;
 use crate::wire::Malformed;
 
 /// More than this takes longer than half a millisecond, and leaves the async threads.
 const INLINE_BYTES: usize = 256 << 10;
-
-/// Spans, log records or points in one request. An empty span has two bytes, and costs a hundred
-/// later on.
-const ITEMS_MAX: u64 = 250_000;
 
 /// What intake works with.
 struct Intake {
@@ -27,6 +23,8 @@ struct Intake {
     log: Log,
     ledger: Arc<Ledger>,
     redacted: Arc<Redacted>,
+    /// Spans, log records or points in one request.
+    items_max: u64,
     /// When a refusal was logged last.
     warned: AtomicU64,
 }
@@ -37,12 +35,14 @@ pub(crate) fn intake(
     log: Log,
     ledger: Arc<Ledger>,
     redacted: Arc<Redacted>,
+    items_max: u64,
 ) -> Handle {
     let intake = Arc::new(Intake {
         policy: Arc::new(policy),
         log,
         ledger,
         redacted,
+        items_max,
         warned: AtomicU64::new(0),
     });
     Arc::new(move |raw| {
@@ -61,21 +61,24 @@ impl Intake {
                 return Reply::Refused { refusal: Refusal::Malformed, message };
             }
         };
-        let items = u64::from(clean.head().items);
-        if items == 0 {
-            return Reply::Accepted;
-        }
-        self.ledger.received(signal, items);
-        if items > ITEMS_MAX {
-            self.ledger.refused(signal, Refusal::TooLarge, items);
-            let message = format!("the request has {items} items; at most {ITEMS_MAX} are taken");
+        let (items, rejected) = (u64::from(clean.head().items), tally.rejected.total());
+        let all = items + rejected;
+        self.ledger.received(signal, all);
+        if all > self.items_max {
+            self.ledger.refused(signal, Refusal::TooLarge, all);
+            let max = self.items_max;
+            let message = format!("the request has {all} items; at most {max} are taken");
             return Reply::Refused { refusal: Refusal::TooLarge, message };
+        }
+        self.ledger.refused(signal, Refusal::Invalid, rejected);
+        if items == 0 {
+            return reply(&tally.rejected);
         }
         match self.log.append(clean).await {
             Ok(_) => {
                 self.ledger.admitted(signal, items);
                 self.count(tally);
-                Reply::Accepted
+                reply(&tally.rejected)
             }
             Err(refusal) => {
                 self.ledger.refused(signal, refusal, items);
@@ -119,12 +122,25 @@ impl Intake {
         self.redacted.by_key.fetch_add(tally.by_key, Ordering::Relaxed);
         self.redacted.by_url.fetch_add(tally.by_url, Ordering::Relaxed);
         self.redacted.by_form.fetch_add(tally.by_form, Ordering::Relaxed);
+        self.redacted.mended.fetch_add(tally.mended, Ordering::Relaxed);
+        for (kind, count) in Cut::ALL.into_iter().zip(&self.redacted.cut) {
+            count.fetch_add(tally.cut.of(kind), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is not rejected is in the log.
+fn reply(rejected: &Rejected) -> Reply {
+    match rejected.total() {
+        0 => Reply::Accepted,
+        total => Reply::Partial { rejected: total, message: rejected.message() },
     }
 }
 
 fn why(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Malformed => "the request is malformed",
+        Refusal::Invalid => "the items lack valid ids",
         Refusal::TooLarge => "the request is larger than the log takes",
         Refusal::Busy => "the log's queue is full",
         Refusal::LogFull => {

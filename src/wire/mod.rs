@@ -14,7 +14,7 @@ pub use field::{Field, Fields, Value, item};
 pub use message::Message;
 pub use message::{ANY_VALUE_DEPTH_MAX, Role, role};
 pub use short::{digest, same};
-pub use splice::Splice;
+pub use splice::{Mark, Splice};
 pub use varint::{encoded_len, read_varint, write_varint};
 
 #[cfg(test)]

@@ -21,6 +21,19 @@ pub struct Splice {
     growth: isize,
 }
 
+/// A moment of a walk that it may come back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    open: usize,
+    patches: usize,
+    /// Where the last patch ends: a removal behind it may have made it longer.
+    patched: usize,
+    text: usize,
+    edits: u64,
+    /// Of the message that the walk is in.
+    growth: isize,
+}
+
 /// A message that the walk is in.
 #[derive(Debug)]
 struct Frame {
@@ -78,6 +91,40 @@ impl Splice {
         self.grow(frame.growth + grown);
     }
 
+    /// Where the walk is. It may leave nothing that is open now before it [rolls back].
+    ///
+    /// [rolls back]: Splice::roll_back
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            open: self.open.len(),
+            patches: self.patches.len(),
+            patched: self.patches.last().map_or(0, |patch| patch.at.end),
+            text: self.text.len(),
+            edits: self.edits,
+            growth: self.open.last().map_or(self.growth, |frame| frame.growth),
+        }
+    }
+
+    /// Takes all edits since `mark` back, as if the walk had never gone on.
+    pub fn roll_back(&mut self, mark: Mark) {
+        self.open.truncate(mark.open);
+        self.patches.truncate(mark.patches);
+        self.text.truncate(mark.text);
+        self.edits = mark.edits;
+        if let Some(patch) = self.patches.last_mut() {
+            patch.at.end = mark.patched;
+        }
+        // Lengths that were reserved for the first edit since then are free again.
+        for frame in &mut self.open {
+            frame.patch = frame.patch.filter(|at| *at < mark.patches);
+        }
+        match self.open.last_mut() {
+            Some(frame) => frame.growth = mark.growth,
+            None => self.growth = mark.growth,
+        }
+    }
+
     /// Puts `content` in the place of a length-delimited field's content.
     ///
     /// `prefix` is where the field's length prefix begins, `old` where its content lies.
@@ -89,7 +136,19 @@ impl Splice {
     }
 
     /// Takes a range out: a whole field, with its tag.
+    ///
+    /// A removal that begins where the last one ended is one with it: a request may hold millions
+    /// of fields to remove.
     pub fn remove(&mut self, range: Range<usize>) {
+        if let Some(Patch { at, with: With::Text(text) }) = self.patches.last_mut()
+            && text.start == text.end
+            && at.end == range.start
+        {
+            at.end = range.end;
+            self.grow(difference(0, range.len()));
+            self.edits += 1;
+            return;
+        }
         let start = self.text.len();
         self.patch(range, start);
     }
@@ -161,4 +220,25 @@ impl Splice {
 /// Both are lengths within a request, far below the limits of `isize`.
 fn difference(new: usize, old: usize) -> isize {
     new.cast_signed().wrapping_sub(old.cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request may hold millions of fields to remove, and a patch has several words.
+    #[test]
+    fn removals_side_by_side_are_one_and_can_be_rolled_back() {
+        let mut splice = Splice::new();
+        splice.remove(2..4);
+        let mark = splice.mark();
+        for at in 4..8 {
+            splice.remove(at..at + 1);
+        }
+        assert_eq!(splice.patches.len(), 1);
+
+        splice.roll_back(mark);
+        let out = splice.finish(&Bytes::from_static(b"0123456789")).unwrap();
+        assert_eq!(out, "01456789");
+    }
 }
