@@ -8,6 +8,7 @@ mod destinations;
 mod docs;
 mod doors;
 mod joined;
+mod records;
 mod sdk;
 mod support;
 mod tidy;

@@ -16,6 +16,7 @@ mod judge;
 mod keys;
 mod policy;
 mod replace;
+mod text;
 mod url;
 mod walk;
 

@@ -2,15 +2,13 @@
 
 use std::ops::Range;
 
-use super::cut::{Count, Cut, Cuts, Dropped, MARK_VALUE, front, room};
+use super::cut::{Count, Cut, Cuts, Dropped, MARK_VALUE};
 use super::ids::{Id, Rejected, SpanIds};
 use super::judge::{Judge, Judgement};
 use super::policy::Policy;
-use super::url::{self, Bare};
 use crate::evidence::Signal;
 use crate::wire::{
     ANY_VALUE_DEPTH_MAX, Field, Fields, Malformed, Message, Role, Splice, Value, read_varint, role,
-    write_varint,
 };
 
 /// What was hidden in one request, cut off and taken out of it.
@@ -39,15 +37,15 @@ enum Fate {
 
 /// A walk in progress.
 pub(super) struct Walk<'a> {
-    policy: &'a Policy,
+    pub(super) policy: &'a Policy,
     bytes: &'a [u8],
-    splice: Splice,
+    pub(super) splice: Splice,
     items: u32,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// Whether the walk is inside a value that will go as a whole.
-    hiding: bool,
+    pub(super) hiding: bool,
     /// How long a text may be where the walk is.
-    bytes_max: usize,
+    pub(super) bytes_max: usize,
     /// Of the span that the walk is in.
     ids: SpanIds,
     judge: Judge<'a>,
@@ -252,73 +250,6 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn text(
-        &mut self,
-        field: &Field<'a>,
-        base: usize,
-        judgement: Judgement,
-    ) -> Result<(), Malformed> {
-        let text = field.bytes()?;
-        let may_pass = judgement == Judgement::Form && text.len() <= self.bytes_max;
-        if may_pass && self.policy.is_plain(text) {
-            return Ok(());
-        }
-        field.utf8()?;
-        self.replace(field, base, judgement)
-    }
-
-    /// Replaces what the key or the form gives away in a string or in opaque bytes, all of which
-    /// is judged before any of it is cut off.
-    fn replace(
-        &mut self,
-        field: &Field<'a>,
-        base: usize,
-        judgement: Judgement,
-    ) -> Result<(), Malformed> {
-        let content = field.bytes()?;
-        if content.is_empty() {
-            return Ok(());
-        }
-        let (by_url, by_form) = self.redacted(content, judgement);
-        self.tally.by_url += u64::from(by_url.is_some());
-        self.tally.by_form += u64::from(by_form.is_some());
-        let mut text = by_form.or(by_url);
-        let whole = text.as_deref().unwrap_or(content);
-        if whole.len() > self.bytes_max {
-            text = Some(self.shortened(whole, judgement));
-            self.tally.cut.add(Cut::Value);
-        }
-        match text {
-            Some(text) => self.put(field, base, &text),
-            None => Ok(()),
-        }
-    }
-
-    /// The text without its secrets, as a URL and by its form.
-    fn redacted(&self, text: &[u8], judgement: Judgement) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
-        if self.hiding {
-            return (None, None);
-        }
-        let bare = if judgement == Judgement::Query { Bare::Query } else { Bare::Path };
-        let by_url = match judgement {
-            Judgement::Url | Judgement::Query => {
-                url::redacted(text, &self.policy.replacement, bare)
-            }
-            Judgement::Form | Judgement::Secret => None,
-        };
-        let by_form = self.policy.redacted(by_url.as_deref().unwrap_or(text));
-        (by_url, by_form)
-    }
-
-    /// A redacted text that is too long, cut. What stands before the cut may look like a secret
-    /// now that its end is gone: then more goes, and at last all of it.
-    fn shortened(&self, text: &[u8], judgement: Judgement) -> Vec<u8> {
-        let room = room(text, self.bytes_max, judgement);
-        let fronts = CUT_BACK_BYTES.into_iter().map(|back| front(text, room.saturating_sub(back)));
-        let mut settled = fronts.filter(|out| self.redacted(out, judgement) == (None, None));
-        settled.next().unwrap_or_else(|| self.policy.replacement.fixed().to_vec())
-    }
-
     /// A value that goes as a whole must still be a value: later stages rely on what is passed on.
     fn secret(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
         let (mark, tally) = (self.splice.mark(), self.tally);
@@ -330,36 +261,6 @@ impl<'a> Walk<'a> {
         self.splice.roll_back(mark);
         self.tally = tally;
         self.hide(field, base)
-    }
-
-    /// Puts a replacement in the place of a whole `AnyValue`, whatever kind it is of.
-    fn hide(&mut self, field: &Field<'a>, base: usize) -> Result<(), Malformed> {
-        let content = field.bytes()?;
-        if self.hiding || content.is_empty() {
-            return Ok(());
-        }
-        let replacement = &self.policy.replacement;
-        let only = Fields::new(content).next().transpose()?.filter(|it| it.end == content.len());
-        let text = only.filter(|it| it.number == 1).and_then(|it| it.bytes().ok());
-        let mut hidden = Vec::new();
-        match text {
-            Some(text) if replacement.is_replacement(text) || text.is_empty() => return Ok(()),
-            Some(text) => replacement.write(text, &mut hidden),
-            // Numbers and lists have too few values to be told apart safely by a digest.
-            None => hidden.extend_from_slice(replacement.fixed()),
-        }
-        let mut value = vec![STRING_VALUE_TAG];
-        write_varint(&mut value, hidden.len() as u64);
-        value.extend_from_slice(&hidden);
-        self.tally.by_key += 1;
-        self.put(field, base, &value)
-    }
-
-    /// Puts other content in the place of a field's.
-    fn put(&mut self, field: &Field<'a>, base: usize, content: &[u8]) -> Result<(), Malformed> {
-        let end = base + field.end;
-        self.splice.replace(base + field.body, end - field.bytes()?.len()..end, content);
-        Ok(())
     }
 
     /// Takes out a field that is too much.
@@ -444,10 +345,6 @@ fn next_bytes<'a>(fields: &mut Fields<'a>, number: u32) -> Option<&'a [u8]> {
     }
 }
 
-/// How much more of a text goes each time that its end looks like a secret. The last is longer than
-/// what a detector looks back for.
-const CUT_BACK_BYTES: [usize; 4] = [0, 64, 256, 1024];
-
 /// Whether an `AnyValue` holds values of its own.
 fn holds_list(value: &[u8]) -> Result<bool, Malformed> {
     for field in Fields::new(value) {
@@ -457,9 +354,6 @@ fn holds_list(value: &[u8]) -> Result<bool, Malformed> {
     }
     Ok(false)
 }
-
-/// Field 1, length-delimited: the `string_value` of an `AnyValue`.
-const STRING_VALUE_TAG: u8 = 0x0a;
 
 /// Whether a field that holds no string has the wire type that its role asks for.
 fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {

@@ -124,8 +124,8 @@ proptest! {
     }
 }
 
-fn spans(ids: &[(&[u8], &[u8])]) -> Bytes {
-    let spans = ids.iter().map(|(trace, span)| Span {
+fn spans(ids: &[[&[u8]; 2]]) -> Bytes {
+    let spans = ids.iter().map(|[trace, span]| Span {
         trace_id: trace.to_vec(),
         span_id: span.to_vec(),
         name: "mail ann@example.com".to_owned(),
@@ -140,7 +140,7 @@ fn spans(ids: &[(&[u8], &[u8])]) -> Bytes {
 fn each_rejected_span_is_counted_by_its_first_wrong_id() {
     let (trace, span, short, zeros) = ([1; 16], [2; 8], [3; 3], [0; 16]);
     let bytes =
-        spans(&[(&trace, &span), (&trace, &short), (&short, &short), (&zeros, &span), (&[], &[])]);
+        spans(&[[&trace, &span], [&trace, &short], [&short, &short], [&zeros, &span], [&[], &[]]]);
 
     let (clean, tally) = policy().clean(head(Signal::Traces), &bytes).unwrap();
 
@@ -153,7 +153,7 @@ fn each_rejected_span_is_counted_by_its_first_wrong_id() {
 #[test]
 fn a_request_of_which_every_span_is_rejected_has_no_items() {
     let (clean, tally) =
-        policy().clean(head(Signal::Traces), &spans(&[(&[], &[]), (&[], &[])])).unwrap();
+        policy().clean(head(Signal::Traces), &spans(&[[&[], &[]], [&[], &[]]])).unwrap();
     assert_eq!((clean.head().items, tally.rejected.total()), (0, 2));
 }
 
@@ -161,6 +161,6 @@ fn a_request_of_which_every_span_is_rejected_has_no_items() {
 fn ids_are_checked_even_when_nothing_is_hidden() {
     let policy = Policy::new(&Settings { enabled: false, ..settings() }).unwrap();
     let (clean, tally) =
-        policy.clean(head(Signal::Traces), &spans(&[(&[1; 16], &[2; 8]), (&[], &[])])).unwrap();
+        policy.clean(head(Signal::Traces), &spans(&[[&[1; 16], &[2; 8]], [&[], &[]]])).unwrap();
     assert_eq!((clean.head().items, tally.rejected.total()), (1, 1));
 }
