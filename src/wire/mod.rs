@@ -43,6 +43,9 @@ pub enum Malformed {
     /// Values or groups are nested deeper than the cap.
     #[error("values are nested too deep")]
     Depth,
+    /// More of the request has to be changed than a splice takes.
+    #[error("more of the request has to be changed than is allowed")]
+    Edits,
     /// The request is larger than 4 GiB, which places cannot address.
     #[error("the request is too large to address")]
     Size,

@@ -11,7 +11,7 @@ use super::{Malformed, encoded_len, write_varint};
 /// The walk goes forward. It [enters](Splice::enter) and [leaves](Splice::leave) the messages on
 /// its way, so that an edit deep down can mend the length prefixes of everything round it.
 /// Lengths are written in their shortest form. Without an edit the result is the input itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Splice {
     open: Vec<Frame>,
     patches: Vec<Patch>,
@@ -19,7 +19,14 @@ pub struct Splice {
     edits: u64,
     /// By how much the whole grows.
     growth: isize,
+    patches_max: usize,
+    /// Whether an edit was left out. No way back makes up for it: [`Splice::finish`] refuses.
+    overflowed: bool,
 }
+
+/// A patch has forty bytes, and a hostile field that needs one has two: without a bound a request
+/// could take twenty times its size. A quarter million spans may have sixteen patches each.
+const PATCHES_MAX: usize = 4 << 20;
 
 /// A moment of a walk that it may come back to.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +67,20 @@ enum With {
     Length(usize),
     /// A range of the collected text.
     Text(Range<usize>),
+}
+
+impl Default for Splice {
+    fn default() -> Self {
+        Self {
+            open: Vec::new(),
+            patches: Vec::new(),
+            text: Vec::new(),
+            edits: 0,
+            growth: 0,
+            patches_max: PATCHES_MAX,
+            overflowed: false,
+        }
+    }
 }
 
 impl Splice {
@@ -163,8 +184,11 @@ impl Splice {
     /// The input with all edits; the input itself when there are none.
     ///
     /// # Errors
-    /// When the result would be too large for places to address.
+    /// When the result would be too large for places to address, or there were too many edits.
     pub fn finish(self, input: &Bytes) -> Result<Bytes, Malformed> {
+        if self.overflowed {
+            return Err(Malformed::Edits);
+        }
         if self.patches.is_empty() {
             return Ok(input.clone());
         }
@@ -189,6 +213,11 @@ impl Splice {
 
     /// Everything from `start` of the collected text stands in for `at`.
     fn patch(&mut self, at: Range<usize>, start: usize) {
+        if self.patches.len() >= self.patches_max {
+            self.overflowed = true;
+            self.text.truncate(start);
+            return;
+        }
         self.reserve_lengths();
         let text = start..self.text.len();
         self.grow(difference(text.len(), at.len()));
@@ -225,6 +254,18 @@ fn difference(new: usize, old: usize) -> isize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_too_many_is_never_forgotten() {
+        let mut splice = Splice::new();
+        splice.patches_max = 2;
+        let mark = splice.mark();
+        for at in [1, 3, 5] {
+            splice.replace(at, at + 1..at + 2, b"new");
+        }
+        splice.roll_back(mark);
+        assert_eq!(splice.finish(&Bytes::from_static(b"0123456789")), Err(Malformed::Edits));
+    }
 
     /// A request may hold millions of fields to remove, and a patch has several words.
     #[test]
