@@ -10,6 +10,7 @@ mod docs;
 mod doors;
 mod faults;
 mod joined;
+mod records;
 mod sdk;
 mod support;
 mod tidy;

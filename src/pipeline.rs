@@ -345,6 +345,7 @@ impl Parts {
             log: self.log.clone(),
             ledger: Arc::clone(&self.ledger),
             redacted: Arc::clone(&self.redacted),
+            items_max: receive.request_items_max,
             admitting: Arc::clone(&self.exporters.admitting),
             repeats: receive.repeat_window.map(|it| Repeats::new(it, receive.repeats_max)),
             end_to_end: (settings.log.ack == Ack::EndToEnd)

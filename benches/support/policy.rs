@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use hopline::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
-use hopline::redact::{Action, Detectors, Policy, Settings};
+use hopline::redact::{Action, Caps, Detectors, Policy, Settings};
 
 pub(crate) fn policy() -> Policy {
     let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
@@ -23,6 +23,7 @@ pub(crate) fn policy() -> Policy {
         keep_keys: Vec::new(),
         urls: owned(&["url.full", "url.query", "http.url", "http.target"]),
         detectors,
+        caps: Caps::default(),
     })
     .unwrap()
 }

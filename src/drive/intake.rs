@@ -16,16 +16,12 @@ use crate::evidence::{Digest, Head};
 use crate::ledger::{Ledger, Refusal};
 use crate::log::Log;
 use crate::receive::{Handle, Raw, Reply};
-use crate::redact::{Clean, Policy, Tally};
+use crate::redact::{Clean, Cut, Policy, Rejected, Tally};
 use crate::serve::Redacted;
 use crate::wire::Malformed;
 
 /// More than this takes longer than half a millisecond, and leaves the async threads.
 const INLINE_BYTES: usize = 256 << 10;
-
-/// Spans, log records or points in one request. An empty span has two bytes, and costs a hundred
-/// later on.
-const ITEMS_MAX: u64 = 250_000;
 
 /// What stands between the doors and the log.
 pub(crate) struct Intake {
@@ -34,6 +30,8 @@ pub(crate) struct Intake {
     pub(crate) log: Log,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) redacted: Arc<Redacted>,
+    /// Spans, log records or points in one request.
+    pub(crate) items_max: u64,
     /// Read-locked from before a request is in the log until it is counted there.
     pub(crate) admitting: Arc<RwLock<()>>,
     /// `None` when each request is taken for a new one.
@@ -67,7 +65,8 @@ impl Intake {
             Some(repeats) => match repeats.claim(digest, now()).await {
                 Claim::First(pending) => Some(pending),
                 Claim::Again(kept) => {
-                    self.ledger.received(signal, kept.items);
+                    self.ledger.received(signal, kept.items + kept.rejected.total());
+                    self.ledger.refused(signal, Refusal::Invalid, kept.rejected.total());
                     self.ledger.repeated(signal, kept.items);
                     return self.settled(kept).await;
                 }
@@ -90,15 +89,18 @@ impl Intake {
         let cleaned = self.clean(raw, digest).await;
         let (clean, tally) =
             cleaned.map_err(|malformed| refused(Refusal::Malformed, malformed.to_string()))?;
-        let items = u64::from(clean.head().items);
-        if items == 0 {
-            return Err(Reply::Accepted);
-        }
-        self.ledger.received(signal, items);
-        if items > ITEMS_MAX {
-            self.ledger.refused(signal, Refusal::TooLarge, items);
-            let message = format!("the request has {items} items; at most {ITEMS_MAX} are taken");
+        let (items, rejected) = (u64::from(clean.head().items), tally.rejected);
+        let all = items + rejected.total();
+        self.ledger.received(signal, all);
+        if all > self.items_max {
+            self.ledger.refused(signal, Refusal::TooLarge, all);
+            let max = self.items_max;
+            let message = format!("the request has {all} items; at most {max} are taken");
             return Err(refused(Refusal::TooLarge, message));
+        }
+        self.ledger.refused(signal, Refusal::Invalid, rejected.total());
+        if items == 0 {
+            return Err(reply(&rejected));
         }
         let admitting = self.admitting.read().await;
         let appended = self.log.append(clean).await;
@@ -109,7 +111,7 @@ impl Intake {
         match appended {
             Ok(position) => {
                 self.count(tally);
-                Ok(Kept { position, items, rejected: 0 })
+                Ok(Kept { position, items, rejected })
             }
             Err(refusal) => {
                 self.ledger.refused(signal, refusal, items);
@@ -128,7 +130,7 @@ impl Intake {
                 return refused(Refusal::Undelivered, why(Refusal::Undelivered).to_owned());
             }
         }
-        Reply::Accepted
+        reply(&kept.rejected)
     }
 
     async fn clean(&self, raw: Raw, digest: Digest) -> Result<(Clean, Tally), Malformed> {
@@ -165,6 +167,18 @@ impl Intake {
         self.redacted.by_key.fetch_add(tally.by_key, Ordering::Relaxed);
         self.redacted.by_url.fetch_add(tally.by_url, Ordering::Relaxed);
         self.redacted.by_form.fetch_add(tally.by_form, Ordering::Relaxed);
+        self.redacted.mended.fetch_add(tally.mended, Ordering::Relaxed);
+        for (kind, count) in Cut::ALL.into_iter().zip(&self.redacted.cut) {
+            count.fetch_add(tally.cut.of(kind), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is not rejected is in the log.
+fn reply(rejected: &Rejected) -> Reply {
+    match rejected.total() {
+        0 => Reply::Accepted,
+        total => Reply::Partial { rejected: total, message: rejected.message() },
     }
 }
 
@@ -181,6 +195,7 @@ fn digest(raw: &Raw) -> Digest {
 fn why(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Malformed => "the request is malformed",
+        Refusal::Invalid => "the items lack valid ids",
         Refusal::TooLarge => "the request is larger than the log takes",
         Refusal::Busy => "the log's queue is full",
         Refusal::LogFull => {

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 use crate::evidence::{Digest, Nanos, Position};
+use crate::redact::Rejected;
 
 /// The requests of the last while. Clones are the same.
 #[derive(Clone)]
@@ -27,8 +28,8 @@ pub(crate) struct Kept {
     pub(crate) position: Position,
     /// Items of it in the log.
     pub(crate) items: u64,
-    /// Items of it that were rejected.
-    pub(crate) rejected: u64,
+    /// Items of it that were rejected, and are again.
+    pub(crate) rejected: Rejected,
 }
 
 /// Whether a request is new.
@@ -147,7 +148,11 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(600);
     const DIGEST: Digest = Digest(7);
-    const KEPT: Kept = Kept { position: Position(72), items: 3, rejected: 1 };
+    const KEPT: Kept = Kept {
+        position: Position(72),
+        items: 3,
+        rejected: Rejected { trace_id: 1, span_id: 0, first: 2 },
+    };
 
     async fn first(repeats: &Repeats, digest: Digest, now: Nanos) -> Option<Pending> {
         match repeats.claim(digest, now).await {

@@ -5,6 +5,8 @@
 pub enum Refusal {
     /// It is not the protobuf or JSON that it claims to be. The sender must not retry.
     Malformed,
+    /// It lacks what every such item must have, an id. The sender must not retry.
+    Invalid,
     /// It is larger than the cap. The sender must not retry.
     TooLarge,
     /// The doors hold as much as they may. The sender retries.
@@ -21,8 +23,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Malformed,
+        Self::Invalid,
         Self::TooLarge,
         Self::Busy,
         Self::LogFull,
@@ -36,6 +39,7 @@ impl Refusal {
     pub fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
             Self::Busy => "busy",
             Self::LogFull => "log_full",

@@ -123,7 +123,7 @@ pub(super) fn response(rejected: u64, message: &str) -> Vec<u8> {
 
 fn is_retryable(refusal: Refusal) -> bool {
     match refusal {
-        Refusal::Malformed | Refusal::TooLarge => false,
+        Refusal::Malformed | Refusal::Invalid | Refusal::TooLarge => false,
         Refusal::Busy
         | Refusal::LogFull
         | Refusal::LogFailed
@@ -134,7 +134,7 @@ fn is_retryable(refusal: Refusal) -> bool {
 
 fn http_code(refusal: Refusal) -> StatusCode {
     match refusal {
-        Refusal::Malformed => StatusCode::BAD_REQUEST,
+        Refusal::Malformed | Refusal::Invalid => StatusCode::BAD_REQUEST,
         Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Busy
         | Refusal::LogFull
@@ -146,7 +146,7 @@ fn http_code(refusal: Refusal) -> StatusCode {
 
 fn grpc_code(refusal: Refusal) -> Code {
     match refusal {
-        Refusal::Malformed => Code::InvalidArgument,
+        Refusal::Malformed | Refusal::Invalid => Code::InvalidArgument,
         Refusal::TooLarge => Code::ResourceExhausted,
         Refusal::Busy
         | Refusal::LogFull

@@ -23,7 +23,7 @@ pub(super) enum Judgement {
 pub(super) struct Judged<'a> {
     key: &'a [u8],
     pub(super) of_value: Judgement,
-    /// Whether the key itself is valid and hides nothing.
+    /// Whether the key itself is valid, not too long, and hides nothing.
     is_plain: bool,
 }
 
@@ -82,5 +82,6 @@ fn judge<'a>(policy: &Policy, key: &'a [u8]) -> Judged<'a> {
     } else {
         Judgement::Url
     };
-    Judged { key, of_value, is_plain: policy.is_plain(key) }
+    let fits = key.len() <= policy.caps.key_bytes_max;
+    Judged { key, of_value, is_plain: fits && policy.is_plain(key) }
 }

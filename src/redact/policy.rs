@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::clean::Clean;
+use super::cut::Caps;
 use super::glance::Glance;
 use super::keys::KeyRules;
 use super::replace::Replacement;
@@ -14,7 +15,7 @@ use crate::wire::Malformed;
 /// What the operator decided.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Off passes everything as it came.
+    /// Off hides nothing. Ids are checked and caps hold all the same.
     pub enabled: bool,
     /// What stands in a secret's place.
     pub action: Action,
@@ -26,6 +27,8 @@ pub struct Settings {
     pub urls: Vec<String>,
     /// What is looked for in every other string.
     pub detectors: Detectors,
+    /// What one record may have.
+    pub caps: Caps,
 }
 
 /// What stands in a secret's place.
@@ -70,6 +73,7 @@ pub struct Policy {
     pub(super) urls: KeyRules,
     pub(super) detectors: Detectors,
     pub(super) replacement: Replacement,
+    pub(super) caps: Caps,
     version: u32,
 }
 
@@ -87,6 +91,7 @@ impl Policy {
             urls: KeyRules::new(&settings.urls, &[]),
             detectors: settings.detectors,
             replacement: Replacement::new(&settings.action),
+            caps: settings.caps,
             version: version(settings),
         };
         if let Action::Mask(mask) = &settings.action {
@@ -108,7 +113,8 @@ impl Policy {
         self.version
     }
 
-    /// Takes the secrets out of a request, and checks on the way that it is one.
+    /// Takes the secrets out of a request, and checks on the way that it is one. Spans without
+    /// valid ids go as a whole, what is past a cap in part.
     ///
     /// The head's item count and policy version are set from what was found.
     ///

@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
+use super::cut::{Count, Cut, Cuts, Dropped, MARK_VALUE};
+use super::ids::{Id, Rejected, SpanIds};
 use super::judge::{Judge, Judgement};
 use super::policy::Policy;
-use super::url::{self, Bare};
 use crate::evidence::Signal;
 use crate::wire::{
     ANY_VALUE_DEPTH_MAX, Field, Fields, Malformed, Message, Role, Splice, Value, read_varint, role,
-    write_varint,
 };
 
-/// What was hidden in one request.
+/// What was hidden in one request, cut off and taken out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Values that went because of their key.
@@ -20,17 +20,34 @@ pub struct Tally {
     pub by_url: u64,
     /// Strings that lost what a detector found.
     pub by_form: u64,
+    /// What was too long or too many.
+    pub cut: Cuts,
+    /// Ids of the wrong length that were taken out of records that stay.
+    pub mended: u64,
+    /// Spans without valid ids. They are not among the items.
+    pub rejected: Rejected,
+}
+
+/// Whether a pair is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Dropped,
 }
 
 /// A walk in progress.
 pub(super) struct Walk<'a> {
-    policy: &'a Policy,
+    pub(super) policy: &'a Policy,
     bytes: &'a [u8],
-    splice: Splice,
+    pub(super) splice: Splice,
     items: u32,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// Whether the walk is inside a value that will go as a whole.
-    hiding: bool,
+    pub(super) hiding: bool,
+    /// How long a text may be where the walk is.
+    pub(super) bytes_max: usize,
+    /// Of the span that the walk is in.
+    ids: SpanIds,
     judge: Judge<'a>,
 }
 
@@ -44,8 +61,9 @@ pub(super) struct Walked {
 impl<'a> Walk<'a> {
     pub(super) fn new(policy: &'a Policy, bytes: &'a [u8]) -> Self {
         let (splice, tally) = (Splice::new(), Tally::default());
-        let hiding = !policy.enabled;
-        Self { policy, bytes, splice, items: 0, tally, hiding, judge: Judge::new(policy) }
+        let (hiding, bytes_max) = (!policy.enabled, policy.caps.value_bytes_max);
+        let (ids, judge) = (SpanIds::default(), Judge::new(policy));
+        Self { policy, bytes, splice, items: 0, tally, hiding, bytes_max, ids, judge }
     }
 
     pub(super) fn request(mut self, signal: Signal) -> Result<Walked, Malformed> {
@@ -59,43 +77,111 @@ impl<'a> Walk<'a> {
         content: Range<usize>,
         depth: usize,
     ) -> Result<(), Malformed> {
+        let (mut count, mut dropped) = (Count::default(), Dropped::default());
         for field in self.fields(&content) {
             let field = field?;
-            match role(message, field.number) {
-                Role::Into(Message::KeyValue) => self.key_value(&field, content.start, depth)?,
-                Role::Into(Message::AnyValue) => {
-                    self.any_value(&field, content.start, Judgement::Form, depth)?;
+            let role = role(message, field.number);
+            if let Role::Into(inner) = role
+                && let Some(cut) = count.is_full(inner, &self.policy.caps)
+            {
+                self.cut_out(&field, content.start, cut);
+                dropped.add(cut);
+                continue;
+            }
+            match role {
+                Role::Into(Message::KeyValue) => {
+                    match self.key_value(&field, content.start, depth)? {
+                        Fate::Kept => count.attributes += 1,
+                        Fate::Dropped => dropped.add(Cut::Key),
+                    }
                 }
+                Role::Into(Message::AnyValue) => {
+                    self.within(self.policy.caps.body_bytes_max, |walk| {
+                        walk.any_value(&field, content.start, Judgement::Form, depth)
+                    })?;
+                }
+                Role::Into(Message::Span) => self.span(&field, content.start, depth)?,
                 Role::Into(inner) => {
-                    self.count(inner);
+                    self.count(inner, &mut count);
                     let inside = self.enter(&field, content.start)?;
                     self.message(inner, inside, depth)?;
                     self.splice.leave();
                 }
                 Role::Text => self.text(&field, content.start, Judgement::Form)?,
+                Role::Id => self.id(message, &field, content.start)?,
                 other => check(&field, other)?,
             }
+        }
+        if dropped != Dropped::default() {
+            let fields = dropped.fields(message, self.slice(&content));
+            self.splice.insert(content.end, &fields);
+        }
+        Ok(())
+    }
+
+    /// A span without valid ids belongs nowhere, and a strict receiver would refuse the whole
+    /// request for it: it is taken out, with all that was done to it.
+    fn span(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+        let (mark, tally) = (self.splice.mark(), self.tally);
+        self.ids = SpanIds::default();
+        let inside = self.enter(field, base)?;
+        self.message(Message::Span, inside, depth)?;
+        let Some(missing) = self.ids.missing() else {
+            self.splice.leave();
+            self.items += 1;
+            return Ok(());
+        };
+        self.splice.roll_back(mark);
+        self.splice.remove(base + field.start..base + field.end);
+        self.tally = tally;
+        let before = u64::from(self.items) + tally.rejected.total();
+        self.tally.rejected.add(missing, before);
+        Ok(())
+    }
+
+    /// A record stays without an id that is none.
+    fn id(&mut self, message: Message, field: &Field<'a>, base: usize) -> Result<(), Malformed> {
+        let (kind, id) = (Id::of(message, field.number), field.bytes()?);
+        if message == Message::Span && field.number <= 2 {
+            self.ids.see(kind, id);
+        } else if !kind.fits(id) {
+            self.splice.remove(base + field.start..base + field.end);
+            self.tally.mended += 1;
         }
         Ok(())
     }
 
     /// The key may come after its value, or twice: a value is a secret if any key says so.
-    fn key_value(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
-        if depth < ANY_VALUE_DEPTH_MAX && self.is_plain(field.bytes()?) {
-            return Ok(());
+    fn key_value(
+        &mut self,
+        field: &Field<'a>,
+        base: usize,
+        depth: usize,
+    ) -> Result<Fate, Malformed> {
+        if self.is_plain(field.bytes()?) {
+            return Ok(Fate::Kept);
         }
+        let key_bytes_max = self.policy.caps.key_bytes_max;
         let content = self.enter(field, base)?;
         let mut judgement = Judgement::Form;
         for inner in self.fields(&content) {
             let inner = inner?;
             if inner.number == 1 {
-                judgement = judgement.max(self.judge(inner.bytes()?));
+                let key = inner.bytes()?;
+                if key.len() > key_bytes_max {
+                    self.splice.leave();
+                    self.cut_out(field, base, Cut::Key);
+                    return Ok(Fate::Dropped);
+                }
+                judgement = judgement.max(self.judge(key));
             }
         }
         for inner in self.fields(&content) {
             let inner = inner?;
             match role(Message::KeyValue, inner.number) {
-                Role::Text => self.text(&inner, content.start, Judgement::Form)?,
+                Role::Text => self.within(key_bytes_max, |walk| {
+                    walk.text(&inner, content.start, Judgement::Form)
+                })?,
                 Role::Into(_) if judgement == Judgement::Secret => {
                     self.secret(&inner, content.start, depth)?;
                 }
@@ -104,7 +190,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.splice.leave();
-        Ok(())
+        Ok(Fate::Kept)
     }
 
     fn any_value(
@@ -114,8 +200,10 @@ impl<'a> Walk<'a> {
         judgement: Judgement,
         depth: usize,
     ) -> Result<(), Malformed> {
-        if depth >= ANY_VALUE_DEPTH_MAX {
-            return Err(Malformed::Depth);
+        if depth >= ANY_VALUE_DEPTH_MAX && holds_list(field.bytes()?)? {
+            self.put(field, base, MARK_VALUE)?;
+            self.tally.cut.add(Cut::Depth);
+            return Ok(());
         }
         let content = self.enter(field, base)?;
         for inner in self.fields(&content) {
@@ -143,90 +231,55 @@ impl<'a> Walk<'a> {
         judgement: Judgement,
         depth: usize,
     ) -> Result<(), Malformed> {
+        let mut room = self.policy.caps.elements_max;
         for field in self.fields(content) {
             let field = field?;
             match role(list, field.number) {
-                Role::Into(Message::KeyValue) => self.key_value(&field, content.start, depth)?,
-                Role::Into(_) => self.any_value(&field, content.start, judgement, depth)?,
+                Role::Into(_) if room == 0 => self.cut_out(&field, content.start, Cut::Element),
+                Role::Into(Message::KeyValue) => {
+                    let fate = self.key_value(&field, content.start, depth)?;
+                    room -= usize::from(fate == Fate::Kept);
+                }
+                Role::Into(_) => {
+                    self.any_value(&field, content.start, judgement, depth)?;
+                    room -= 1;
+                }
                 other => check(&field, other)?,
             }
         }
         Ok(())
     }
 
-    fn text(
-        &mut self,
-        field: &Field<'a>,
-        base: usize,
-        judgement: Judgement,
-    ) -> Result<(), Malformed> {
-        if judgement == Judgement::Form && self.policy.is_plain(field.bytes()?) {
-            return Ok(());
-        }
-        field.utf8()?;
-        self.replace(field, base, judgement)
-    }
-
-    /// Replaces what the key or the form gives away in a string or in opaque bytes.
-    fn replace(
-        &mut self,
-        field: &Field<'a>,
-        base: usize,
-        judgement: Judgement,
-    ) -> Result<(), Malformed> {
-        let content = field.bytes()?;
-        if self.hiding || content.is_empty() {
-            return Ok(());
-        }
-        let bare = if judgement == Judgement::Query { Bare::Query } else { Bare::Path };
-        let by_url = match judgement {
-            Judgement::Url | Judgement::Query => {
-                url::redacted(content, &self.policy.replacement, bare)
-            }
-            Judgement::Form | Judgement::Secret => None,
-        };
-        self.tally.by_url += u64::from(by_url.is_some());
-        let by_form = self.policy.redacted(by_url.as_deref().unwrap_or(content));
-        self.tally.by_form += u64::from(by_form.is_some());
-        if let Some(text) = by_form.or(by_url) {
-            let end = base + field.end;
-            self.splice.replace(base + field.body, end - content.len()..end, &text);
-        }
-        Ok(())
-    }
-
     /// A value that goes as a whole must still be a value: later stages rely on what is passed on.
     fn secret(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+        let (mark, tally) = (self.splice.mark(), self.tally);
         let hiding = std::mem::replace(&mut self.hiding, true);
         let valid = self.any_value(field, base, Judgement::Form, depth);
         self.hiding = hiding;
         valid?;
+        // What was cut off inside goes with the rest.
+        self.splice.roll_back(mark);
+        self.tally = tally;
         self.hide(field, base)
     }
 
-    /// Puts a replacement in the place of a whole `AnyValue`, whatever kind it is of.
-    fn hide(&mut self, field: &Field<'a>, base: usize) -> Result<(), Malformed> {
-        let content = field.bytes()?;
-        if self.hiding || content.is_empty() {
-            return Ok(());
-        }
-        let replacement = &self.policy.replacement;
-        let only = Fields::new(content).next().transpose()?.filter(|it| it.end == content.len());
-        let text = only.filter(|it| it.number == 1).and_then(|it| it.bytes().ok());
-        let mut hidden = Vec::new();
-        match text {
-            Some(text) if replacement.is_replacement(text) || text.is_empty() => return Ok(()),
-            Some(text) => replacement.write(text, &mut hidden),
-            // Numbers and lists have too few values to be told apart safely by a digest.
-            None => hidden.extend_from_slice(replacement.fixed()),
-        }
-        let mut value = vec![STRING_VALUE_TAG];
-        write_varint(&mut value, hidden.len() as u64);
-        value.extend_from_slice(&hidden);
-        let end = base + field.end;
-        self.splice.replace(base + field.body, end - content.len()..end, &value);
-        self.tally.by_key += 1;
-        Ok(())
+    /// Takes out a field that is too much.
+    #[cold]
+    fn cut_out(&mut self, field: &Field<'a>, base: usize, cut: Cut) {
+        self.splice.remove(base + field.start..base + field.end);
+        self.tally.cut.add(cut);
+    }
+
+    /// Goes on where texts may have `bytes_max`.
+    fn within(
+        &mut self,
+        bytes_max: usize,
+        go_on: impl FnOnce(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        let outside = std::mem::replace(&mut self.bytes_max, bytes_max);
+        let valid = go_on(self);
+        self.bytes_max = outside;
+        valid
     }
 
     /// Whether an attribute is what nearly all are: one key that says nothing of its value, then
@@ -242,7 +295,7 @@ impl<'a> Walk<'a> {
             return false;
         }
         let plain = match (only.number, only.value) {
-            (1, Value::Bytes(text)) => self.policy.is_plain(text),
+            (1, Value::Bytes(text)) => text.len() <= self.bytes_max && self.policy.is_plain(text),
             (2 | 3, Value::Varint(_)) | (4, Value::Fixed64(_)) => true,
             _ => false,
         };
@@ -253,17 +306,17 @@ impl<'a> Walk<'a> {
         if self.hiding { Judgement::Form } else { self.judge.judged(key).of_value }
     }
 
-    fn count(&mut self, message: Message) {
-        let is_item = matches!(
-            message,
-            Message::Span
-                | Message::LogRecord
-                | Message::NumberPoint
-                | Message::HistogramPoint
-                | Message::ExponentialPoint
-                | Message::SummaryPoint
-        );
-        self.items += u32::from(is_item);
+    fn count(&mut self, message: Message, count: &mut Count) {
+        match message {
+            Message::LogRecord
+            | Message::NumberPoint
+            | Message::HistogramPoint
+            | Message::ExponentialPoint
+            | Message::SummaryPoint => self.items += 1,
+            Message::Event => count.events += 1,
+            Message::Link => count.links += 1,
+            _ => {}
+        }
     }
 
     /// Goes into a message field; answers where its content lies.
@@ -275,7 +328,11 @@ impl<'a> Walk<'a> {
     }
 
     fn fields(&self, content: &Range<usize>) -> Fields<'a> {
-        Fields::new(self.bytes.get(content.clone()).unwrap_or_default())
+        Fields::new(self.slice(content))
+    }
+
+    fn slice(&self, content: &Range<usize>) -> &'a [u8] {
+        self.bytes.get(content.clone()).unwrap_or_default()
     }
 }
 
@@ -288,8 +345,15 @@ fn next_bytes<'a>(fields: &mut Fields<'a>, number: u32) -> Option<&'a [u8]> {
     }
 }
 
-/// Field 1, length-delimited: the `string_value` of an `AnyValue`.
-const STRING_VALUE_TAG: u8 = 0x0a;
+/// Whether an `AnyValue` holds values of its own.
+fn holds_list(value: &[u8]) -> Result<bool, Malformed> {
+    for field in Fields::new(value) {
+        if let Role::Into(_) = role(Message::AnyValue, field?.number) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
 
 /// Whether a field that holds no string has the wire type that its role asks for.
 fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {

@@ -181,6 +181,14 @@ fn redacted(sources: &Sources, page: &mut Page<'_>) {
     for (by, count) in counts {
         page.sample(name, &[("by", by)], count.load(Ordering::Relaxed));
     }
+    let name = "hopline_cut_total";
+    page.family(name, Kind::Counter, "Parts of records that were too long or too many, cut off.");
+    for (kind, count) in sources.redacted.cuts() {
+        page.sample(name, &[("kind", kind)], count);
+    }
+    let name = "hopline_mended_ids_total";
+    page.family(name, Kind::Counter, "Ids of the wrong length, taken out of records that stay.");
+    page.sample(name, &[], sources.redacted.mended.load(Ordering::Relaxed));
 }
 
 fn log(sources: &Sources, page: &mut Page<'_>) {

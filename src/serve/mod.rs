@@ -37,6 +37,7 @@ use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::measure;
 use crate::receive::Counters;
+use crate::redact::Cut;
 
 /// How many searches run at a time.
 pub const SEARCHES_MAX: usize = 4;
@@ -112,7 +113,7 @@ pub struct Export {
     pub health: Arc<Health>,
 }
 
-/// What redaction hid since the start.
+/// What redaction hid, cut off and mended since the start.
 #[derive(Debug, Default)]
 pub struct Redacted {
     /// Values that went because of their key.
@@ -121,6 +122,18 @@ pub struct Redacted {
     pub by_url: std::sync::atomic::AtomicU64,
     /// Strings that lost what a detector found.
     pub by_form: std::sync::atomic::AtomicU64,
+    /// What was too long or too many, in the order of the kinds.
+    pub cut: [std::sync::atomic::AtomicU64; Cut::ALL.len()],
+    /// Ids of the wrong length that were taken out.
+    pub mended: std::sync::atomic::AtomicU64,
+}
+
+impl Redacted {
+    /// How much was cut off, by kind.
+    fn cuts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = Cut::ALL.into_iter().zip(&self.cut);
+        counts.map(|(kind, count)| (kind.name(), count.load(Ordering::Relaxed)))
+    }
 }
 
 /// What every handler shares.

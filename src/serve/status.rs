@@ -1,6 +1,7 @@
 //! `GET /api/v1/status`
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -25,6 +26,10 @@ pub(crate) struct Status {
     exports: Vec<ExportPart>,
     symbols: Use,
     hop_series: Use,
+    /// Parts of records that were too long or too many, by kind.
+    cut: BTreeMap<&'static str, u64>,
+    /// Ids of the wrong length, taken out of records that stay.
+    mended_ids: u64,
     /// What may be held in memory, by name.
     memory_bounds: BTreeMap<String, u64>,
 }
@@ -159,6 +164,8 @@ fn gather(sources: &Sources, found: &Found) -> Status {
             overflowed: sources.symbols.overflowed(),
         },
         hop_series: Use { used: hops.series, max: hops.series_max, overflowed: hops.folded },
+        cut: sources.redacted.cuts().collect(),
+        mended_ids: sources.redacted.mended.load(Ordering::Relaxed),
         memory_bounds: sources.bounds.iter().cloned().collect(),
     }
 }

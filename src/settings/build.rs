@@ -15,10 +15,7 @@ pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
         memory_max: raw.bytes("memory_max", 16 * MIB..=16 * TIB)?,
         receive: receive(raw)?,
         redact: redact(raw)?,
-        limit: Limit {
-            symbols_max: raw.count("limit.symbols_max", 1..=100_000_000)?,
-            series_max: raw.count("limit.series_max", 1..=1_000_000)?,
-        },
+        limit: limit(raw)?,
         log: log(raw)?,
         join: join(raw)?,
         measure: Measure {
@@ -44,6 +41,7 @@ fn receive(raw: &Raw) -> Result<Receive, Error> {
         allow_remote: raw.flag("receive.allow_remote")?,
         request_bytes_max: raw.bytes("receive.request_bytes_max", KIB..=GIB)?,
         encoded_bytes_max: raw.bytes("receive.encoded_bytes_max", KIB..=GIB)?,
+        request_items_max: raw.count("receive.request_items_max", 1..=10_000_000)?,
         inflight_bytes_max: raw.bytes("receive.inflight_bytes_max", KIB..=64 * GIB)?,
         connections_max: raw.count("receive.connections_max", 1..=65_536)?,
         streams_max: raw.count("receive.streams_max", 1..=65_536)?,
@@ -72,6 +70,23 @@ fn redact(raw: &Raw) -> Result<Redact, Error> {
             email: raw.flag("redact.detectors.email")?,
             assignment: raw.flag("redact.detectors.assignment")?,
         },
+    })
+}
+
+fn limit(raw: &Raw) -> Result<Limit, Error> {
+    const MANY: u64 = 1_000_000;
+    // A mask has 64 bytes at most, and must fit.
+    const LEAST: u64 = 64;
+    Ok(Limit {
+        attributes_max: raw.count("limit.attributes_max", 1..=MANY)?,
+        key_bytes_max: raw.bytes("limit.key_bytes_max", LEAST..=MIB)?,
+        value_bytes_max: raw.bytes("limit.value_bytes_max", LEAST..=GIB)?,
+        body_bytes_max: raw.bytes("limit.body_bytes_max", LEAST..=GIB)?,
+        elements_max: raw.count("limit.elements_max", 1..=MANY)?,
+        events_max: raw.count("limit.events_max", 1..=MANY)?,
+        links_max: raw.count("limit.links_max", 1..=MANY)?,
+        symbols_max: raw.count("limit.symbols_max", 1..=100_000_000)?,
+        series_max: raw.count("limit.series_max", 1..=MANY)?,
     })
 }
 

@@ -50,6 +50,8 @@ pub struct Receive {
     pub request_bytes_max: usize,
     /// The largest request on the wire.
     pub encoded_bytes_max: usize,
+    /// Spans, log records or points in one request.
+    pub request_items_max: u64,
     /// What all requests in progress may hold together.
     pub inflight_bytes_max: usize,
     /// Open connections at each door.
@@ -111,9 +113,23 @@ pub struct Detectors {
     pub assignment: bool,
 }
 
-/// `limit`: budgets of names.
+/// `limit`: budgets of names and of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
+    /// Attributes of one record.
+    pub attributes_max: usize,
+    /// Bytes of one key.
+    pub key_bytes_max: usize,
+    /// Bytes of one text or opaque value.
+    pub value_bytes_max: usize,
+    /// Bytes of one text within the body of a log record.
+    pub body_bytes_max: usize,
+    /// Values in one array, pairs in one map.
+    pub elements_max: usize,
+    /// Events of one span.
+    pub events_max: usize,
+    /// Links of one span.
+    pub links_max: usize,
     /// Different texts known at a time.
     pub symbols_max: usize,
     /// Series measured at a time.

@@ -11,7 +11,7 @@ const BINDING_BYTES: u64 = 96;
 /// The longest text a symbol may have, and its places in the tables.
 const SYMBOL_BYTES: u64 = 320;
 /// A request's digest and what became of it, in a table that may be half empty, and its turn.
-const REPEAT_BYTES: u64 = 128;
+const REPEAT_BYTES: u64 = 192;
 /// A shard's inbox, 64 pieces of 1,024 evidence, and what it recalls of closed journeys.
 const SHARD_BYTES: u64 = 64 * 1024 * 144 + (1 << 20);
 

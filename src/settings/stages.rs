@@ -48,6 +48,15 @@ impl Settings {
                 email: detectors.email,
                 assignment: detectors.assignment,
             },
+            caps: redact::Caps {
+                attributes_max: self.limit.attributes_max,
+                key_bytes_max: self.limit.key_bytes_max,
+                value_bytes_max: self.limit.value_bytes_max,
+                body_bytes_max: self.limit.body_bytes_max,
+                elements_max: self.limit.elements_max,
+                events_max: self.limit.events_max,
+                links_max: self.limit.links_max,
+            },
         }
     }
 

@@ -60,8 +60,8 @@ fn attributes(texts: &Texts) -> BoxedStrategy<Vec<KeyValue>> {
 }
 
 fn id(length: usize) -> BoxedStrategy<Vec<u8>> {
-    prop_oneof![8 => vec(any::<u8>(), length), 1 => Just(Vec::new()), 1 => vec(any::<u8>(), 3)]
-        .boxed()
+    let (right, zeros) = (vec(any::<u8>(), length), Just(vec![0; length]));
+    prop_oneof![12 => right, 1 => zeros, 1 => Just(Vec::new()), 1 => vec(any::<u8>(), 3)].boxed()
 }
 
 fn resource(texts: &Texts) -> BoxedStrategy<Option<Resource>> {

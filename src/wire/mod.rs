@@ -14,7 +14,7 @@ pub use field::{Field, Fields, Value, item};
 pub use message::Message;
 pub use message::{ANY_VALUE_DEPTH_MAX, Role, role};
 pub use short::{digest, same};
-pub use splice::Splice;
+pub use splice::{Mark, Splice};
 pub use varint::{encoded_len, read_varint, write_varint};
 
 #[cfg(test)]
@@ -43,6 +43,9 @@ pub enum Malformed {
     /// Values or groups are nested deeper than the cap.
     #[error("values are nested too deep")]
     Depth,
+    /// More of the request has to be changed than a splice takes.
+    #[error("more of the request has to be changed than is allowed")]
+    Edits,
     /// The request is larger than 4 GiB, which places cannot address.
     #[error("the request is too large to address")]
     Size,

@@ -11,13 +11,33 @@ use super::{Malformed, encoded_len, write_varint};
 /// The walk goes forward. It [enters](Splice::enter) and [leaves](Splice::leave) the messages on
 /// its way, so that an edit deep down can mend the length prefixes of everything round it.
 /// Lengths are written in their shortest form. Without an edit the result is the input itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Splice {
     open: Vec<Frame>,
     patches: Vec<Patch>,
     text: Vec<u8>,
     edits: u64,
     /// By how much the whole grows.
+    growth: isize,
+    patches_max: usize,
+    /// Whether an edit was left out. No way back makes up for it: [`Splice::finish`] refuses.
+    overflowed: bool,
+}
+
+/// A patch has forty bytes, and a hostile field that needs one has two: without a bound a request
+/// could take twenty times its size. A quarter million spans may have sixteen patches each.
+const PATCHES_MAX: usize = 4 << 20;
+
+/// A moment of a walk that it may come back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    open: usize,
+    patches: usize,
+    /// Where the last patch ends: a removal behind it may have made it longer.
+    patched: usize,
+    text: usize,
+    edits: u64,
+    /// Of the message that the walk is in.
     growth: isize,
 }
 
@@ -49,6 +69,20 @@ enum With {
     Text(Range<usize>),
 }
 
+impl Default for Splice {
+    fn default() -> Self {
+        Self {
+            open: Vec::new(),
+            patches: Vec::new(),
+            text: Vec::new(),
+            edits: 0,
+            growth: 0,
+            patches_max: PATCHES_MAX,
+            overflowed: false,
+        }
+    }
+}
+
 impl Splice {
     /// Ready for a walk.
     #[must_use]
@@ -78,6 +112,40 @@ impl Splice {
         self.grow(frame.growth + grown);
     }
 
+    /// Where the walk is. It may leave nothing that is open now before it [rolls back].
+    ///
+    /// [rolls back]: Splice::roll_back
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            open: self.open.len(),
+            patches: self.patches.len(),
+            patched: self.patches.last().map_or(0, |patch| patch.at.end),
+            text: self.text.len(),
+            edits: self.edits,
+            growth: self.open.last().map_or(self.growth, |frame| frame.growth),
+        }
+    }
+
+    /// Takes all edits since `mark` back, as if the walk had never gone on.
+    pub fn roll_back(&mut self, mark: Mark) {
+        self.open.truncate(mark.open);
+        self.patches.truncate(mark.patches);
+        self.text.truncate(mark.text);
+        self.edits = mark.edits;
+        if let Some(patch) = self.patches.last_mut() {
+            patch.at.end = mark.patched;
+        }
+        // Lengths that were reserved for the first edit since then are free again.
+        for frame in &mut self.open {
+            frame.patch = frame.patch.filter(|at| *at < mark.patches);
+        }
+        match self.open.last_mut() {
+            Some(frame) => frame.growth = mark.growth,
+            None => self.growth = mark.growth,
+        }
+    }
+
     /// Puts `content` in the place of a length-delimited field's content.
     ///
     /// `prefix` is where the field's length prefix begins, `old` where its content lies.
@@ -89,7 +157,19 @@ impl Splice {
     }
 
     /// Takes a range out: a whole field, with its tag.
+    ///
+    /// A removal that begins where the last one ended is one with it: a request may hold millions
+    /// of fields to remove.
     pub fn remove(&mut self, range: Range<usize>) {
+        if let Some(Patch { at, with: With::Text(text) }) = self.patches.last_mut()
+            && text.start == text.end
+            && at.end == range.start
+        {
+            at.end = range.end;
+            self.grow(difference(0, range.len()));
+            self.edits += 1;
+            return;
+        }
         let start = self.text.len();
         self.patch(range, start);
     }
@@ -104,8 +184,11 @@ impl Splice {
     /// The input with all edits; the input itself when there are none.
     ///
     /// # Errors
-    /// When the result would be too large for places to address.
+    /// When the result would be too large for places to address, or there were too many edits.
     pub fn finish(self, input: &Bytes) -> Result<Bytes, Malformed> {
+        if self.overflowed {
+            return Err(Malformed::Edits);
+        }
         if self.patches.is_empty() {
             return Ok(input.clone());
         }
@@ -130,6 +213,11 @@ impl Splice {
 
     /// Everything from `start` of the collected text stands in for `at`.
     fn patch(&mut self, at: Range<usize>, start: usize) {
+        if self.patches.len() >= self.patches_max {
+            self.overflowed = true;
+            self.text.truncate(start);
+            return;
+        }
         self.reserve_lengths();
         let text = start..self.text.len();
         self.grow(difference(text.len(), at.len()));
@@ -161,4 +249,37 @@ impl Splice {
 /// Both are lengths within a request, far below the limits of `isize`.
 fn difference(new: usize, old: usize) -> isize {
     new.cast_signed().wrapping_sub(old.cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_too_many_is_never_forgotten() {
+        let mut splice = Splice::new();
+        splice.patches_max = 2;
+        let mark = splice.mark();
+        for at in [1, 3, 5] {
+            splice.replace(at, at + 1..at + 2, b"new");
+        }
+        splice.roll_back(mark);
+        assert_eq!(splice.finish(&Bytes::from_static(b"0123456789")), Err(Malformed::Edits));
+    }
+
+    /// A request may hold millions of fields to remove, and a patch has several words.
+    #[test]
+    fn removals_side_by_side_are_one_and_can_be_rolled_back() {
+        let mut splice = Splice::new();
+        splice.remove(2..4);
+        let mark = splice.mark();
+        for at in 4..8 {
+            splice.remove(at..at + 1);
+        }
+        assert_eq!(splice.patches.len(), 1);
+
+        splice.roll_back(mark);
+        let out = splice.finish(&Bytes::from_static(b"0123456789")).unwrap();
+        assert_eq!(out, "01456789");
+    }
 }

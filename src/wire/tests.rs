@@ -194,7 +194,71 @@ fn edited(mut request: ExportTraceServiceRequest, name: &str) -> ExportTraceServ
     request
 }
 
+/// Removes each span with an odd kind, after edits that are rolled back; gives some of the others
+/// an attribute, so that outer messages are edited before, between, after or not at all.
+fn thinned(bytes: &Bytes, adds: fn(i32) -> bool) -> Bytes {
+    let mut splice = Splice::new();
+    thin(bytes, Message::TracesRequest, 0..bytes.len(), adds, &mut splice);
+    splice.finish(bytes).unwrap()
+}
+
+fn thin(
+    bytes: &[u8],
+    message: Message,
+    content: std::ops::Range<usize>,
+    adds: fn(i32) -> bool,
+    splice: &mut Splice,
+) {
+    for field in Fields::new(&bytes[content.clone()]).map(Result::unwrap) {
+        let Role::Into(inner) = role(message, field.number) else { continue };
+        let (start, end) = (content.start + field.start, content.start + field.end);
+        let inside = end - field.bytes().unwrap().len()..end;
+        let mark = splice.mark();
+        splice.enter(content.start + field.body, inside.clone());
+        if inner != Message::Span {
+            thin(bytes, inner, inside, adds, splice);
+            splice.leave();
+            continue;
+        }
+        let kind = Span::decode(&bytes[inside.clone()]).unwrap().kind;
+        if kind % 2 == 1 {
+            edit(bytes, inner, inside, "goes", splice);
+            if kind == 1 {
+                splice.leave();
+            }
+            splice.roll_back(mark);
+            splice.remove(start..end);
+            continue;
+        }
+        if adds(kind) {
+            edit(bytes, inner, inside, "stays", splice);
+        }
+        splice.leave();
+    }
+}
+
 proptest! {
+    #[test]
+    fn what_is_rolled_back_leaves_no_trace(request in arbitrary::traces(&arbitrary::any_text())) {
+        let bytes = Bytes::from(request.encode_to_vec());
+        for adds in [|_| true, |_| false, |kind| kind == 2] {
+            let mut want = request.clone();
+            let scopes = want.resource_spans.iter_mut().flat_map(|it| &mut it.scope_spans);
+            for spans in scopes.map(|scope| &mut scope.spans) {
+                spans.retain(|span| span.kind % 2 == 0);
+                for span in spans.iter_mut().filter(|span| adds(span.kind)) {
+                    if !span.name.is_empty() {
+                        "stays".clone_into(&mut span.name);
+                    }
+                    span.attributes = vec![added()];
+                }
+            }
+            let out = thinned(&bytes, adds);
+            prop_assert_eq!(out.len(), want.encoded_len());
+            prop_assert_eq!(ExportTraceServiceRequest::decode(out).unwrap(), want);
+        }
+    }
+
     #[test]
     fn reading_equals_prost(request in arbitrary::traces(&arbitrary::any_text())) {
         let bytes = request.encode_to_vec();

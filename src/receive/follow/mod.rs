@@ -195,7 +195,7 @@ impl Follower {
             };
             tally.add_refused(refusal);
             match refusal {
-                Refusal::Malformed | Refusal::TooLarge => {
+                Refusal::Malformed | Refusal::Invalid | Refusal::TooLarge => {
                     let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
                     tally.add_rejected(lines.max(1));
                     tracing::warn!(refusal = refusal.name(), lines, "flow lines refused for good");
