@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use crate::drive;
 use crate::drive::{
@@ -25,7 +24,7 @@ use crate::drive::{
     Watched, recover, tick,
 };
 use crate::evidence::Symbols;
-use crate::export::{Forwarder, Health};
+use crate::export::{Forwarder, Hand, Health};
 use crate::index;
 use crate::index::{Current, Describer, Keeper};
 use crate::join::{Shard, Table};
@@ -41,9 +40,6 @@ use crate::redact::Policy;
 use crate::serve;
 use crate::serve::{Export, Redacted, Sources};
 use crate::settings::Settings;
-
-/// Batches that are read ahead for one exporter.
-const FORWARD_MAX: usize = 2;
 
 /// A running gateway.
 pub struct Gateway {
@@ -268,7 +264,7 @@ impl Parts {
             halt: self.tokens.halt.clone(),
         };
         self.threads.spawn("feed", move || feed.run()).map_err(Error::Thread)?;
-        self.watched.push(Watched { account, cursor, join: Some(Inside { fed, holding }) });
+        self.watched.push(Watched { account, inside: Inside::Join { fed, holding } });
         Ok(Joined { shards, index })
     }
 
@@ -283,30 +279,23 @@ impl Parts {
         Ok(Some(Keeper::open(index, describer, symbols, drive::now())?))
     }
 
-    /// One destination: a reader of the log, an exporter, and the queue between them.
+    /// One destination: an exporter that reads the log.
     fn export(&mut self, destination: &crate::settings::Destination) -> Export {
         let account = self.ledger.open(&format!("export/{}", destination.name));
         let cursor = self.log.cursor(account.consumer());
         recover(&self.log, cursor.get(), &account);
         let health = Arc::new(Health::new());
-        let (sender, receiver) = mpsc::channel(FORWARD_MAX);
-        let reader = self.log.reader(cursor.get());
-        self.tasks.exporters.spawn(drive::forward(
-            reader,
-            Arc::clone(&account),
-            sender,
-            self.tokens.halt.clone(),
-        ));
+        let hand = Arc::new(Hand::new(cursor.get()));
         let forwarder = Forwarder {
             destination: destination.for_export(),
+            log: self.log.clone(),
+            cursor,
             account: Arc::clone(&account),
+            hand: Arc::clone(&hand),
             health: Arc::clone(&health),
         };
-        let delivered = cursor.clone();
-        let sent =
-            forwarder.run(receiver, move |to| delivered.advance(to), self.tokens.stop.clone());
-        self.tasks.exporters.watch("an exporter", sent);
-        self.watched.push(Watched { account, cursor, join: None });
+        self.tasks.exporters.watch("an exporter", forwarder.run(self.tokens.stop.clone()));
+        self.watched.push(Watched { account, inside: Inside::Export(hand) });
         Export { name: destination.name.clone(), endpoint: destination.endpoint.clone(), health }
     }
 

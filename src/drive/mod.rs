@@ -8,7 +8,6 @@
 
 mod feed;
 mod finish;
-mod forward;
 mod intake;
 mod listen;
 mod shard;
@@ -17,7 +16,6 @@ mod watch;
 
 pub(crate) use feed::Feed;
 pub(crate) use finish::{Finish, Finished};
-pub(crate) use forward::forward;
 pub(crate) use intake::intake;
 pub use listen::{ListenError, Listeners};
 pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};

@@ -49,6 +49,10 @@ pub enum Reason {
     Corrupt,
     /// A destination refused it for good.
     Rejected,
+    /// It has no place in any request to a destination, even alone.
+    TooLarge,
+    /// A destination was further behind than it may be.
+    Backlog,
     /// Its journey holds as much evidence as a journey may.
     JourneyFull,
     /// Messages between shards came faster than the other shard took them.
@@ -59,8 +63,15 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 5] =
-        [Self::Corrupt, Self::Rejected, Self::JourneyFull, Self::MailFull, Self::IndexFailed];
+    pub const ALL: [Self; 7] = [
+        Self::Corrupt,
+        Self::Rejected,
+        Self::TooLarge,
+        Self::Backlog,
+        Self::JourneyFull,
+        Self::MailFull,
+        Self::IndexFailed,
+    ];
 
     /// The label in metrics and answers.
     #[must_use]
@@ -68,6 +79,8 @@ impl Reason {
         match self {
             Self::Corrupt => "corrupt",
             Self::Rejected => "rejected",
+            Self::TooLarge => "too_large",
+            Self::Backlog => "backlog",
             Self::JourneyFull => "journey_full",
             Self::MailFull => "mail_full",
             Self::IndexFailed => "index_failed",
