@@ -126,9 +126,9 @@ impl Filling {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::{Digest, Head, Nanos, Source, Tenant};
     use crate::export::split::split;
     use crate::export::tests::sink;
-    use crate::evidence::{Digest, Head, Nanos, Source, Tenant};
 
     fn batch(signal: Signal, position: u64, bytes: Vec<u8>) -> Batch {
         let (source, tenant) = (Source::OtlpGrpc, Tenant(0));
@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_parts_of_a_large_batch_are_sent_alone_and_in_order() {
-        let spans: Vec<_> = (0..5).map(|at| sink::spans(&format!("{at}")));
+        let spans: Vec<_> = (0..5).map(|at| sink::spans(&format!("{at}"))).collect();
         let size = spans[0].len();
         let mut filling = Filling::new(2 * size);
         let now = Instant::now();

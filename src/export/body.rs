@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 /// memory. Clones share the pieces, so each attempt sends the same.
 #[derive(Clone, Debug)]
 pub(super) struct Packed {
-    pieces: Arc<[Bytes]>,
+    pub(super) pieces: Arc<[Bytes]>,
     next: usize,
     left: usize,
 }

@@ -139,7 +139,8 @@ pub(super) fn basic(user_and_password: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = "Basic ".to_owned();
     for group in user_and_password.as_bytes().chunks(3) {
-        let bits = (0..3).fold(0, |bits, at| bits << 8 | group.get(at).copied().map_or(0, usize::from));
+        let bits =
+            (0..3).fold(0, |bits, at| bits << 8 | group.get(at).copied().map_or(0, usize::from));
         for at in 0..4 {
             let digit = DIGITS.get(bits >> (18 - 6 * at) & 63).filter(|_| at <= group.len());
             text.push(digit.map_or('=', |digit| char::from(*digit)));
@@ -155,8 +156,13 @@ mod tests {
     #[test]
     fn a_password_is_told_in_base64() {
         let told = ["a:b", "user:pass", "user:päss?", "", "ab:cd"].map(basic);
-        let expected =
-            ["Basic YTpi", "Basic dXNlcjpwYXNz", "Basic dXNlcjpww6Rzcz8=", "Basic ", "Basic YWI6Y2Q="];
+        let expected = [
+            "Basic YTpi",
+            "Basic dXNlcjpwYXNz",
+            "Basic dXNlcjpww6Rzcz8=",
+            "Basic ",
+            "Basic YWI6Y2Q=",
+        ];
         assert_eq!(told, expected);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::now as clock;
 use crate::evidence::Nanos;
 
 /// What a destination says comes from outside: it stays short and on one line.
@@ -67,8 +68,8 @@ pub struct Summary {
     pub last_warning: Option<String>,
     /// When it took a request last.
     pub last_success: Option<Nanos>,
-    /// When the oldest evidence that is on its way was received.
-    pub oldest: Option<Nanos>,
+    /// How long ago the oldest evidence that is on its way was received; zero without any.
+    pub oldest: Duration,
     /// Bytes of the requests that it took, as they went over the wire.
     pub bytes: u64,
     /// Requests that it decided on.
@@ -96,7 +97,10 @@ impl Health {
             last_warning: now.last_warning.clone(),
             items: self.items.load(Ordering::Relaxed),
             last_success: now.last_success,
-            oldest: Some(self.oldest.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Nanos),
+            oldest: match self.oldest.load(Ordering::Relaxed) {
+                0 => Duration::ZERO,
+                received => clock().since(Nanos(received)),
+            },
             bytes: self.bytes.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),

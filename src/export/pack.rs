@@ -190,7 +190,11 @@ fn zstd(context: &mut CCtx<'_>, parts: &[Bytes], out: &mut Vec<u8>) -> io::Resul
         let at = out.len();
         let mut output = OutBuffer::around_pos(out, at);
         let left = context
-            .compress_stream2(&mut output, &mut InBuffer::around(&[]), ZSTD_EndDirective::ZSTD_e_end)
+            .compress_stream2(
+                &mut output,
+                &mut InBuffer::around(&[]),
+                ZSTD_EndDirective::ZSTD_e_end,
+            )
             .map_err(failed)?;
         if left == 0 {
             return Ok(());

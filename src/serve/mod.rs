@@ -100,6 +100,14 @@ pub struct Export {
     pub health: Arc<Health>,
 }
 
+impl Export {
+    /// Its name in the ledger and in the log.
+    #[must_use]
+    pub fn consumer(&self) -> String {
+        format!("export/{}", self.name)
+    }
+}
+
 /// What redaction hid since the start.
 #[derive(Debug, Default)]
 pub struct Redacted {

@@ -67,9 +67,9 @@ mod tests {
     const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 
     fn answered(code: u16, headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
-        let pairs = headers.iter().map(|(name, value)| {
-            (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())
-        });
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()));
         let code = StatusCode::from_u16(code).unwrap();
         judge(code, &pairs.collect(), Some(body), SystemTime::UNIX_EPOCH)
     }
@@ -111,7 +111,9 @@ mod tests {
 
     #[test]
     fn a_success_of_another_type_is_one_with_a_warning() {
-        for headers in [&[][..], &[("content-type", "text/plain")], &[PROTOBUF, ("content-encoding", "gzip")]] {
+        for headers in
+            [&[][..], &[("content-type", "text/plain")], &[PROTOBUF, ("content-encoding", "gzip")]]
+        {
             let answer = answered(200, headers, b"\x0a\x02\x08\x03");
             let Answer::Accepted { rejected, message } = answer else { panic!("{answer:?}") };
             assert_eq!((rejected, message.is_empty()), (0, false));

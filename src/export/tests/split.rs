@@ -73,7 +73,9 @@ fn single_points(mut metric: Metric) -> Vec<Metric> {
     }
     let data = match metric.data.take() {
         None => Vec::new(),
-        Some(Data::Gauge(it)) => each(it.data_points, |data_points| Data::Gauge(Gauge { data_points })),
+        Some(Data::Gauge(it)) => {
+            each(it.data_points, |data_points| Data::Gauge(Gauge { data_points }))
+        }
         Some(Data::Sum(it)) => {
             each(it.data_points, |data_points| Data::Sum(Sum { data_points, ..it }))
         }
