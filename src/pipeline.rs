@@ -21,8 +21,8 @@ use tokio::runtime::Handle;
 
 use crate::drive;
 use crate::drive::{
-    CLOSED_MAX, Delivered, EndToEnd, Ends, Exporters, Feed, Finish, Inlet, Inside, Listeners,
-    Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover, tick,
+    CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Inlet, Inside, Listeners, Reloader,
+    Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover, tick,
 };
 use crate::evidence::Symbols;
 use crate::index;
@@ -248,7 +248,7 @@ impl Parts {
         let exporters = Exporters {
             log: log.clone(),
             ledger: Arc::clone(&ledger),
-            delivered: Arc::new(Delivered::new()),
+            delivered: Arc::default(),
             tokens: tokens.clone(),
             admitting: Arc::default(),
             shown: Arc::default(),
@@ -321,7 +321,7 @@ impl Parts {
             halt: self.tokens.halt.clone(),
         };
         self.threads.spawn("feed", move || feed.run()).map_err(Error::Thread)?;
-        let watched = Watched { account, cursor, join: Some(Inside { fed, holding }) };
+        let watched = Watched { account, inside: Inside::Join { fed, holding } };
         Ok(Joined { shards, index, watched })
     }
 

@@ -1,17 +1,18 @@
-//! The destinations, each with a reader of the log, an exporter and the queue between them.
+//! The destinations, each with an exporter that reads the log.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{RwLock, mpsc};
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
+use super::Delivered;
 use super::tasks::{Crew, Tokens};
-use super::watch::{Watched, recover};
-use super::{Delivered, FORWARD_MAX, forward};
-use crate::export::{Forwarder, Health};
+use super::watch::{Inside, Watched, recover};
+use crate::evidence::Signal;
+use crate::export::{Forwarder, Hand, Health};
 use crate::ledger::Ledger;
-use crate::log::Log;
+use crate::log::{Cursor, Log};
 use crate::serve::Export;
 use crate::settings::Destination;
 
@@ -32,10 +33,11 @@ pub(crate) struct Exporters {
 pub(crate) struct Running {
     destination: Destination,
     shown: Export,
+    cursor: Cursor,
+    hand: Arc<Hand>,
     watched: Watched,
     /// Child of the gateway's own.
     stop: CancellationToken,
-    halt: CancellationToken,
     crew: Crew,
 }
 
@@ -47,10 +49,9 @@ impl Exporters {
         let (kept, ended): (Vec<_>, Vec<_>) = self.running().drain(..).partition(stays);
         self.running().extend(kept);
         for running in ended {
-            let (name, cursor) = (running.destination.name.clone(), running.watched.cursor.clone());
-            running.end().await;
+            let name = running.destination.name.clone();
+            let unsent = running.end(&self.log).await;
             let is_gone = !wanted.iter().any(|it| it.name == name);
-            let unsent: u64 = self.log.items(cursor.get()).iter().sum();
             if is_gone && unsent > 0 {
                 tracing::warn!(destination = name, unsent, "destination taken out of the settings");
             }
@@ -66,17 +67,17 @@ impl Exporters {
             }
         }
         self.running().sort_by(|a, b| a.destination.name.cmp(&b.destination.name));
+        self.delivered.expect(self.running().iter().map(|it| Arc::clone(&it.hand)).collect());
         let shown = self.running().iter().map(|it| it.shown.clone()).collect();
         self.shown.store(Arc::new(shown));
     }
 
-    /// Forgets the accounts, cursors and promises of destinations that `wanted` does not name.
+    /// Forgets the accounts and cursors of destinations that `wanted` does not name.
     pub(crate) fn forget_all_but(&self, wanted: &[Destination], join: &str) {
         let names: Vec<_> = wanted.iter().map(account_name).collect();
         let names: Vec<_> = names.iter().map(String::as_str).chain([join]).collect();
         self.log.keep_cursors(&names);
         self.ledger.keep(&names);
-        self.delivered.keep(wanted.iter().map(|it| it.name.as_str()));
     }
 
     /// Those whose accounts are to be kept up to date.
@@ -100,29 +101,21 @@ impl Exporters {
             recover(&self.log, cursor.get(), &account);
             account
         });
-        let health = Arc::new(Health::new());
-        let (sender, receiver) = mpsc::channel(FORWARD_MAX);
-        let (stop, halt) = (self.tokens.stop.child_token(), self.tokens.halt.child_token());
-        let mut crew = Crew::default();
-        let reader = self.log.reader(cursor.get());
-        crew.spawn(forward(reader, Arc::clone(&account), sender, halt.clone()));
+        let (health, hand) = (Arc::new(Health::new()), Arc::new(Hand::new(cursor.get())));
         let forwarder = Forwarder {
             destination: destination.for_export(),
+            log: self.log.clone(),
+            cursor: cursor.clone(),
             account: Arc::clone(&account),
+            hand: Arc::clone(&hand),
             health: Arc::clone(&health),
         };
-        let (at, delivered) = (cursor.clone(), Arc::clone(&self.delivered));
-        let reached = destination.name.clone();
-        delivered.reach(&reached, cursor.get());
-        let moved = move |to| {
-            at.advance(to);
-            delivered.reach(&reached, to);
-        };
-        crew.watch("an exporter", forwarder.run(receiver, moved, stop.clone()));
+        let (stop, mut crew) = (self.tokens.stop.child_token(), Crew::default());
+        crew.watch("an exporter", forwarder.run(stop.clone()));
         let endpoint = destination.endpoint.clone();
         let shown = Export { name: destination.name.clone(), endpoint, health };
-        let watched = Watched { account, cursor, join: None };
-        Running { destination: destination.clone(), shown, watched, stop, halt, crew }
+        let watched = Watched { account, inside: Inside::Export(Arc::clone(&hand)) };
+        Running { destination: destination.clone(), shown, cursor, hand, watched, stop, crew }
     }
 
     fn running(&self) -> MutexGuard<'_, Vec<Running>> {
@@ -131,11 +124,17 @@ impl Exporters {
 }
 
 impl Running {
-    /// Lets requests in flight end; the rest stays in the log.
-    async fn end(mut self) {
+    /// Lets requests in flight end; the rest stays in the log, and answers how much that is.
+    async fn end(mut self, log: &Log) -> u64 {
         self.stop.cancel();
-        self.halt.cancel();
         self.crew.ended().await;
+        let (from, read) = (log.items(self.cursor.get()), log.items(self.hand.read_to()));
+        for ((signal, from), read) in Signal::ALL.into_iter().zip(from).zip(read) {
+            // Delivered behind one that was not: whoever goes on here delivers it once more.
+            let again = (from - read).saturating_sub(self.hand.items(signal));
+            self.watched.account.recovered(signal, again);
+        }
+        from.iter().sum()
     }
 }
 

@@ -10,7 +10,6 @@ mod delivered;
 mod exporters;
 mod feed;
 mod finish;
-mod forward;
 mod intake;
 mod listen;
 mod reload;
@@ -24,7 +23,6 @@ pub(crate) use delivered::Delivered;
 pub(crate) use exporters::Exporters;
 pub(crate) use feed::Feed;
 pub(crate) use finish::{Finish, Finished};
-use forward::forward;
 pub(crate) use intake::{EndToEnd, Intake};
 pub use listen::{ListenError, Listeners};
 pub(crate) use reload::{Reloader, SetLevel};
@@ -45,8 +43,6 @@ pub(crate) const INBOX_MAX: usize = 64;
 pub(crate) const QUESTIONS_MAX: usize = 16;
 /// Messages that one shard could not deliver yet. More are lost, and counted.
 pub(crate) const MAIL_MAX: usize = 100_000;
-/// Batches that are read ahead for one exporter.
-pub(crate) const FORWARD_MAX: usize = 2;
 /// Journeys that wait to be finished.
 pub(crate) const CLOSED_MAX: usize = 4096;
 /// Finished journeys that wait for a commit. With more, nothing is finished until one succeeds.

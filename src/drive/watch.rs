@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exporters, now};
 use crate::evidence::{Position, Signal};
+use crate::export::Hand;
 use crate::ledger::{Account, Holding};
-use crate::log::{Cursor, Log};
+use crate::log::Log;
 
 /// How often cursors are saved, the log is trimmed and what is held is counted.
 const TICK: Duration = Duration::from_millis(250);
@@ -18,16 +19,16 @@ const TICK: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub(crate) struct Watched {
     pub(crate) account: Arc<Account>,
-    pub(crate) cursor: Cursor,
-    /// The join holds what is neither in the log ahead of it nor settled.
-    pub(crate) join: Option<Inside>,
+    pub(crate) inside: Inside,
 }
 
-/// Where the join is.
+/// How far a consumer has read, and what it holds of that beside what lies ahead in the log.
 #[derive(Clone)]
-pub(crate) struct Inside {
-    pub(crate) fed: Arc<AtomicU64>,
-    pub(crate) holding: Arc<Holding>,
+pub(crate) enum Inside {
+    /// The join.
+    Join { fed: Arc<AtomicU64>, holding: Arc<Holding> },
+    /// An exporter.
+    Export(Arc<Hand>),
 }
 
 /// What lies unread in the log at the start.
@@ -58,15 +59,27 @@ pub(crate) async fn tick(
 
 impl Watched {
     fn count(&self, log: &Log) {
-        let from = match &self.join {
-            Some(inside) => Position(inside.fed.load(Ordering::Acquire)),
-            None => self.cursor.get(),
-        };
+        let from = self.inside.read_to();
         for (signal, unread) in Signal::ALL.into_iter().zip(log.items(from)) {
+            self.account.hold(signal, unread + self.inside.items(signal));
+        }
+    }
+}
+
+impl Inside {
+    fn read_to(&self) -> Position {
+        match self {
+            Self::Join { fed, .. } => Position(fed.load(Ordering::Acquire)),
+            Self::Export(hand) => hand.read_to(),
+        }
+    }
+
+    fn items(&self, signal: Signal) -> u64 {
+        match self {
             // Exemplars are held for the journeys they belong to, and are no items of their own.
-            let join = self.join.as_ref().filter(|_| signal != Signal::Metrics);
-            let inside = join.map_or(0, |inside| inside.holding.items(signal));
-            self.account.hold(signal, unread + inside);
+            Self::Join { .. } if signal == Signal::Metrics => 0,
+            Self::Join { holding, .. } => holding.items(signal),
+            Self::Export(hand) => hand.items(signal),
         }
     }
 }

@@ -3,22 +3,23 @@
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::Outgoing;
+use super::split::{Part, Split};
 use crate::evidence::{Position, Signal};
+use crate::log::Batch;
 
 /// Positions are held too: a request of more and smaller batches is sent early.
 const BATCHES_MAX: usize = 4096;
 
-/// One request: batches of one signal, in the order of the log.
+/// One request: batches of one signal in the order of the log, or a part of one that is larger.
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) signal: Signal,
-    pub(super) parts: Vec<Bytes>,
+    pub(super) pieces: Vec<Bytes>,
     pub(super) bytes: usize,
     pub(super) items: u64,
     pub(super) positions: Vec<Position>,
     /// When its first batch was taken.
-    pub(super) begun: Instant,
+    begun: Instant,
 }
 
 /// The requests that are being filled, one of each signal at most.
@@ -28,18 +29,33 @@ pub(super) struct Filling {
     bytes_max: usize,
 }
 
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    /// What is to be sent, in this order.
+    pub(super) ready: Vec<Parcel>,
+    /// Requests that have a part of the batch.
+    pub(super) parts: usize,
+    /// Items of it that no request may hold.
+    pub(super) too_large: u64,
+}
+
 impl Parcel {
-    fn begin(batch: &Outgoing, now: Instant) -> Self {
-        let signal = batch.head.signal;
-        let (parts, positions) = (Vec::new(), Vec::new());
-        Self { signal, parts, bytes: 0, items: 0, positions, begun: now }
+    fn begin(signal: Signal, now: Instant) -> Self {
+        let (pieces, positions) = (Vec::new(), Vec::new());
+        Self { signal, pieces, bytes: 0, items: 0, positions, begun: now }
     }
 
-    fn add(&mut self, batch: Outgoing) {
+    /// The first batch of which it has anything.
+    pub(super) fn first(&self) -> Position {
+        self.positions.first().copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, batch: Batch) {
         self.bytes += batch.bytes.len();
         self.items += u64::from(batch.head.items);
         self.positions.push(batch.position);
-        self.parts.push(batch.bytes);
+        self.pieces.push(batch.bytes);
     }
 
     fn is_full(&self, bytes_max: usize) -> bool {
@@ -52,26 +68,46 @@ impl Filling {
         Self { parcels: Vec::new(), bytes_max }
     }
 
-    /// Adds a batch; answers the request that is to be sent before it, or with it.
-    pub(super) fn add(&mut self, batch: Outgoing, now: Instant) -> Option<Parcel> {
+    /// Adds a batch that is not larger than a request may be.
+    pub(super) fn add(&mut self, batch: Batch, now: Instant) -> Filled {
         let signal = batch.head.signal;
-        let at = self.parcels.iter().position(|parcel| parcel.signal == signal);
-        let mut parcel = match at {
-            Some(at) => self.parcels.swap_remove(at),
-            None => Parcel::begin(&batch, now),
-        };
-        if !parcel.parts.is_empty() && parcel.bytes + batch.bytes.len() > self.bytes_max {
-            let mut next = Parcel::begin(&batch, now);
-            next.add(batch);
-            self.parcels.push(next);
-            return Some(parcel);
+        let mut filled = Filled { parts: 1, ..Filled::default() };
+        let mut parcel = self.take(signal).unwrap_or_else(|| Parcel::begin(signal, now));
+        if parcel.bytes + batch.bytes.len() > self.bytes_max {
+            let next = Parcel::begin(signal, now);
+            filled.ready.push(std::mem::replace(&mut parcel, next));
         }
         parcel.add(batch);
         if parcel.is_full(self.bytes_max) {
-            return Some(parcel);
+            filled.ready.push(parcel);
+        } else {
+            self.parcels.push(parcel);
         }
-        self.parcels.push(parcel);
-        None
+        filled
+    }
+
+    /// Adds the parts of a batch that is larger, behind the request that was being filled. They
+    /// are not put together with others: so a request never keeps the memory of more than it sends
+    /// and one batch.
+    pub(super) fn add_parts(&mut self, batch: &Batch, split: Split, now: Instant) -> Filled {
+        let signal = batch.head.signal;
+        let ready = self.take(signal).into_iter().collect();
+        let mut filled = Filled { ready, parts: split.parts.len(), too_large: 0 };
+        // The door has counted the items, and what it counted is what the ledger expects.
+        let mut left = u64::from(batch.head.items);
+        for Part { pieces, bytes, items } in split.parts {
+            let items = items.min(left);
+            left -= items;
+            let positions = vec![batch.position];
+            filled.ready.push(Parcel { signal, pieces, bytes, items, positions, begun: now });
+        }
+        filled.too_large = left;
+        filled
+    }
+
+    fn take(&mut self, signal: Signal) -> Option<Parcel> {
+        let at = self.parcels.iter().position(|parcel| parcel.signal == signal)?;
+        Some(self.parcels.swap_remove(at))
     }
 
     /// When the request that waits longest was begun.
@@ -91,8 +127,10 @@ impl Filling {
 mod tests {
     use super::*;
     use crate::evidence::{Digest, Head, Nanos, Source, Tenant};
+    use crate::export::split::split;
+    use crate::export::tests::sink;
 
-    fn batch(signal: Signal, position: u64, bytes: &'static [u8]) -> Outgoing {
+    fn batch(signal: Signal, position: u64, bytes: Vec<u8>) -> Batch {
         let (source, tenant) = (Source::OtlpGrpc, Tenant(0));
         let head = Head {
             signal,
@@ -104,30 +142,55 @@ mod tests {
             digest: Digest::default(),
         };
         let (position, next) = (Position(position), Position(position + 1));
-        Outgoing { position, next, head, bytes: Bytes::from_static(bytes) }
+        Batch { position, next, head, bytes: Bytes::from(bytes) }
     }
 
     #[tokio::test]
     async fn batches_of_one_signal_are_put_together_up_to_the_cap() {
         let now = Instant::now();
         let mut filling = Filling::new(6);
-        assert!(filling.add(batch(Signal::Traces, 1, b"abc"), now).is_none());
-        assert!(filling.add(batch(Signal::Logs, 2, b"xyz"), now).is_none());
-        assert!(filling.add(batch(Signal::Traces, 3, b"de"), now).is_none());
+        assert!(filling.add(batch(Signal::Traces, 1, b"abc".to_vec()), now).ready.is_empty());
+        assert!(filling.add(batch(Signal::Logs, 2, b"xyz".to_vec()), now).ready.is_empty());
+        assert!(filling.add(batch(Signal::Traces, 3, b"de".to_vec()), now).ready.is_empty());
 
-        let parcel = filling.add(batch(Signal::Traces, 4, b"fg"), now).unwrap();
+        let [parcel] =
+            filling.add(batch(Signal::Traces, 4, b"fg".to_vec()), now).ready.try_into().unwrap();
 
         assert_eq!((parcel.signal, parcel.bytes, parcel.items), (Signal::Traces, 5, 2));
         assert_eq!(parcel.positions, [Position(1), Position(3)]);
-        assert_eq!(parcel.parts, [&b"abc"[..], b"de"]);
-        let full = filling.add(batch(Signal::Logs, 5, b"uvw"), now).unwrap();
+        assert_eq!(parcel.pieces, [&b"abc"[..], b"de"]);
+        let [full] =
+            filling.add(batch(Signal::Logs, 5, b"uvw".to_vec()), now).ready.try_into().unwrap();
         assert_eq!((full.signal, full.bytes), (Signal::Logs, 6));
     }
 
     #[tokio::test]
-    async fn a_batch_larger_than_the_cap_is_sent_alone() {
-        let mut filling = Filling::new(2);
-        let parcel = filling.add(batch(Signal::Logs, 1, b"abcdef"), Instant::now()).unwrap();
-        assert_eq!((parcel.bytes, filling.oldest()), (6, None));
+    async fn the_parts_of_a_large_batch_are_sent_alone_and_in_order() {
+        let spans: Vec<_> = (0..5).map(|at| sink::spans(&format!("{at}"))).collect();
+        let size = spans[0].len();
+        let mut filling = Filling::new(2 * size);
+        let now = Instant::now();
+        filling.add(batch(Signal::Traces, 1, spans[0].clone()), now);
+        let mut large = batch(Signal::Traces, 2, spans.concat());
+        large.head.items = 5;
+
+        let split = split(Signal::Traces, &large.bytes, 2 * size).unwrap();
+        let filled = filling.add_parts(&large, split, now);
+
+        let sent: Vec<_> = filled.ready.iter().map(|it| (it.first().0, it.items)).collect();
+        assert_eq!(sent, [(1, 1), (2, 2), (2, 2), (2, 1)]);
+        assert_eq!((filled.parts, filled.too_large, filling.oldest()), (3, 0, None));
+    }
+
+    #[tokio::test]
+    async fn what_is_in_no_part_is_too_large() {
+        let mut large = batch(Signal::Logs, 1, b"abcdef".to_vec());
+        large.head.items = 3;
+        let one = Part { items: 2, ..Part::default() };
+        let split = Split { parts: vec![one], too_large: 1 };
+
+        let filled = Filling::new(2).add_parts(&large, split, Instant::now());
+
+        assert_eq!((filled.ready.len(), filled.parts, filled.too_large), (1, 1, 1));
     }
 }

@@ -1,136 +1,145 @@
-//! One OTLP call: a framed request out, a judged answer back.
+//! One OTLP call: a request out, a judged answer back.
 
-use std::future::poll_fn;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::write::GzEncoder;
-use http::header::{CONTENT_TYPE, TE};
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use tonic::Code;
-use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
-use tower::Service;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, TE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Answer, judge};
-use super::{Compression, Destination, Error};
+use super::answer::{Answer, grpc, http as over_http};
+use super::body::Packed;
+use super::connect::Connector;
+use super::{Compression, Destination, Error, Protocol, clock};
 use crate::evidence::Signal;
 
 /// The cap of OTLP on what a server may answer.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const USER_AGENT: &str = concat!("hopline/", env!("CARGO_PKG_VERSION"));
+/// A connection that nothing was sent on for this long is asked whether it lives, or closed.
+const IDLE: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const AGENT: &str = concat!("hopline/", env!("CARGO_PKG_VERSION"));
 
-/// The compressed flag and the length.
-const PREFIX_BYTES: usize = 5;
-
-/// The fastest level of both: on the way out, time is dearer than the last bytes.
-const LEVEL: u32 = 1;
-
-/// The connection to a destination; clones share it. It is made with the first call, and again
-/// after it broke.
+/// The connections to a destination; clones share them. They are made with the first call, and
+/// again after they broke.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    channel: Channel,
+    http: legacy::Client<Connector, Packed>,
+    protocol: Protocol,
     headers: HeaderMap,
+    uris: Vec<(Signal, Uri)>,
     timeout: Duration,
+}
+
+/// The whole body of an answer, or why there is none.
+type Body = Result<Collected<Bytes>, Unread>;
+
+enum Unread {
+    TooLarge,
+    Broken(String),
 }
 
 impl Client {
     pub(super) fn new(destination: &Destination) -> Result<Self, Error> {
-        let name = || destination.name.clone();
-        let wrong = |source| Error::Endpoint { name: name(), source: Some(source) };
-        let endpoint = Endpoint::from_shared(destination.endpoint.clone()).map_err(wrong)?;
-        let uri = endpoint.uri();
-        if uri.scheme_str() != Some("http") || uri.host().is_none() || uri.path() != "/" {
-            return Err(Error::Endpoint { name: name(), source: None });
-        }
-        let endpoint = endpoint
-            .user_agent(USER_AGENT)
-            .map_err(wrong)?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_while_idle(true);
-        let timeout = destination.timeout;
-        Ok(Self { channel: endpoint.connect_lazy(), headers: headers(destination), timeout })
-    }
-
-    /// Sends a framed request and judges the answer.
-    pub(super) async fn export(&self, signal: Signal, framed: Bytes) -> Answer {
-        tokio::time::timeout(self.timeout, self.call(signal, framed)).await.unwrap_or_else(|_| {
-            Answer::Retry { after: None, message: "no answer in time".to_owned() }
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(destination.concurrency)
+            .http2_only(destination.protocol == Protocol::Grpc)
+            .http2_keep_alive_interval(IDLE)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_keep_alive_while_idle(true)
+            .build(Connector::new(destination)?);
+        let uri = |signal| Ok((signal, uri(destination, signal)?));
+        Ok(Self {
+            http,
+            protocol: destination.protocol,
+            headers: headers(destination),
+            uris: Signal::ALL.into_iter().map(uri).collect::<Result<_, Error>>()?,
+            timeout: destination.timeout,
         })
     }
 
-    async fn call(&self, signal: Signal, framed: Bytes) -> Answer {
-        let mut channel = self.channel.clone();
-        let mut request = Request::post(path(signal)).body(Body::new(Full::new(framed)));
-        if let Ok(request) = &mut request {
-            self.headers.clone_into(request.headers_mut());
-        }
-        let broken = |message: String| Answer::Retry { after: None, message };
-        let Ok(request) = request else { return broken("the request has no form".to_owned()) };
-        if let Err(error) = poll_fn(|context| channel.poll_ready(context)).await {
-            return broken(reason(&error));
-        }
-        match channel.call(request).await {
-            Ok(response) => read(response).await,
-            Err(error) => broken(reason(&error)),
+    /// Sends a request and judges the answer.
+    pub(super) async fn export(&self, signal: Signal, packed: Packed) -> Answer {
+        let Some((_, uri)) = self.uris.iter().find(|(of, _)| *of == signal) else {
+            return Answer::retry("there is no address for this signal");
+        };
+        let mut request = Request::new(packed);
+        *request.method_mut() = http::Method::POST;
+        uri.clone_into(request.uri_mut());
+        self.headers.clone_into(request.headers_mut());
+        let deadline = Instant::now() + self.timeout;
+        let response = match timeout_at(deadline, self.http.request(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Answer::retry(reason(&error)),
+            Err(_) => return Answer::retry("no answer in time"),
+        };
+        self.judge(response, deadline).await
+    }
+
+    async fn judge(&self, response: Response<Incoming>, deadline: Instant) -> Answer {
+        let (head, body) = response.into_parts();
+        let body = read(body, deadline).await;
+        match (self.protocol, body) {
+            (Protocol::Http, body) => {
+                let body = body.ok().map(Collected::to_bytes);
+                over_http::judge(head.status, &head.headers, body.as_deref(), clock())
+            }
+            (Protocol::Grpc, Ok(body)) => {
+                let trailers = body.trailers().cloned();
+                grpc::judge(head.status, &head.headers, trailers.as_ref(), &body.to_bytes())
+            }
+            // OTLP: an answer that is too large must not be answered by sending again.
+            (Protocol::Grpc, Err(Unread::TooLarge)) => {
+                Answer::Refused { message: "answer too large".to_owned() }
+            }
+            // Whether a gRPC server took it stands behind the body.
+            (Protocol::Grpc, Err(Unread::Broken(message))) => Answer::retry(message),
         }
     }
 }
 
-/// A request as gRPC frames it.
-pub(super) fn frame(compression: Compression, parts: &[Bytes]) -> io::Result<Bytes> {
-    let bytes: usize = parts.iter().map(Bytes::len).sum();
-    let reserve = if compression == Compression::None { bytes } else { bytes / 4 };
-    let mut out = Vec::with_capacity(PREFIX_BYTES + reserve);
-    out.extend_from_slice(&[0; PREFIX_BYTES]);
-    let out = match compression {
-        Compression::None => {
-            parts.iter().for_each(|part| out.extend_from_slice(part));
-            out
+async fn read(body: Incoming, deadline: Instant) -> Body {
+    match timeout_at(deadline, Limited::new(body, ANSWER_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Ok(Err(error)) => Err(Unread::Broken(reason(&*error))),
+        Err(_) => Err(Unread::Broken("no whole answer in time".to_owned())),
+    }
+}
+
+/// Where requests of a signal go.
+fn uri(destination: &Destination, signal: Signal) -> Result<Uri, Error> {
+    let Destination { name, protocol, endpoint, endpoints, .. } = destination;
+    let own = endpoints.iter().find(|(of, _)| *of == signal).map(|(_, endpoint)| endpoint);
+    let wrong = || Error::Endpoint { name: name.clone(), protocol: protocol.name() };
+    let base: Uri = own.unwrap_or(endpoint).parse().map_err(|_| wrong())?;
+    let known = matches!(base.scheme_str(), Some("http" | "https")) && base.query().is_none();
+    let text = match (protocol, own) {
+        _ if !known => return Err(wrong()),
+        (Protocol::Http, Some(own)) => own.clone(),
+        (Protocol::Http, None) => {
+            format!("{}/v1/{}", endpoint.trim_end_matches('/'), signal.name())
         }
-        Compression::Gzip => {
-            let mut encoder = GzEncoder::new(out, flate2::Compression::new(LEVEL));
-            parts.iter().try_for_each(|part| encoder.write_all(part))?;
-            encoder.finish()?
+        (Protocol::Grpc, None) if base.path() == "/" => {
+            format!("{}{}", endpoint.trim_end_matches('/'), method(signal))
         }
-        Compression::Zstd => {
-            let mut encoder = zstd::Encoder::new(out, LEVEL.cast_signed())?;
-            parts.iter().try_for_each(|part| encoder.write_all(part))?;
-            encoder.finish()?
-        }
+        (Protocol::Grpc, _) => return Err(wrong()),
     };
-    prefix(compression, out)
+    text.parse().map_err(|_| wrong())
 }
 
-fn prefix(compression: Compression, mut out: Vec<u8>) -> io::Result<Bytes> {
-    let length = out.len().saturating_sub(PREFIX_BYTES);
-    let length = u32::try_from(length).map_err(io::Error::other)?;
-    let [a, b, c, d] = length.to_be_bytes();
-    if let Some(prefix) = out.first_chunk_mut::<PREFIX_BYTES>() {
-        *prefix = [u8::from(compression != Compression::None), a, b, c, d];
-    }
-    Ok(Bytes::from(out))
-}
-
-async fn read(response: Response<Body>) -> Answer {
-    let (head, body) = response.into_parts();
-    match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
-        Ok(body) => {
-            let trailers = body.trailers().cloned();
-            judge(head.status, &head.headers, trailers.as_ref(), &body.to_bytes())
-        }
-        // OTLP: an answer that is too large must not be answered by sending again.
-        Err(error) if error.is::<LengthLimitError>() => Answer::Refused {
-            code: Code::ResourceExhausted,
-            message: "answer too large".to_owned(),
-        },
-        Err(error) => Answer::Retry { after: None, message: reason(&*error) },
+fn method(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     }
 }
 
@@ -140,14 +149,23 @@ fn headers(destination: &Destination) -> HeaderMap {
     for (name, value) in &destination.headers {
         headers.append(name.clone(), value.clone());
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     let encoding = match destination.compression {
         Compression::None => "identity",
         Compression::Gzip => "gzip",
         Compression::Zstd => "zstd",
     };
-    headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
+    let encoding = HeaderValue::from_static(encoding);
+    if destination.protocol == Protocol::Http {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        if destination.compression != Compression::None {
+            headers.insert(CONTENT_ENCODING, encoding);
+        }
+        return headers;
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert("grpc-encoding", encoding);
     headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
     // At most eight digits, so the longest is a day.
     let millis = destination.timeout.as_millis().clamp(1, 86_400_000);
@@ -157,15 +175,7 @@ fn headers(destination: &Destination) -> HeaderMap {
     headers
 }
 
-fn path(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-    }
-}
-
-/// The innermost cause: "transport error" alone helps nobody.
+/// The innermost cause: "client error" alone helps nobody.
 fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::now as clock;
 use crate::evidence::Nanos;
 
 /// What a destination says comes from outside: it stays short and on one line.
@@ -29,18 +30,30 @@ pub enum State {
 #[derive(Debug, Default)]
 pub struct Health {
     now: Mutex<Now>,
+    /// When the oldest evidence that is on its way was received; zero without any.
+    oldest: AtomicU64,
     items: AtomicU64,
     bytes: AtomicU64,
     requests: AtomicU64,
     retries: AtomicU64,
+    warnings: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Now {
     state: State,
     last_error: Option<String>,
-    logged: Option<Instant>,
+    last_warning: Option<String>,
+    last_success: Option<Nanos>,
+    trouble: Quiet,
+    behind: Quiet,
+    /// Items given up that the log does not tell of yet.
+    given_up: u64,
 }
+
+/// Trouble that is logged once a minute.
+#[derive(Debug, Default)]
+struct Quiet(Option<Instant>);
 
 /// A destination at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +64,20 @@ pub struct Summary {
     pub last_error: Option<String>,
     /// Items that it took.
     pub items: u64,
+    /// What it said of the last request that it took, but not without a word.
+    pub last_warning: Option<String>,
+    /// When it took a request last.
+    pub last_success: Option<Nanos>,
+    /// How long ago the oldest evidence that is on its way was received; zero without any.
+    pub oldest: Duration,
     /// Bytes of the requests that it took, as they went over the wire.
     pub bytes: u64,
     /// Requests that it decided on.
     pub requests: u64,
     /// Attempts after the first.
     pub retries: u64,
+    /// Requests that it took with a warning, or with an answer that cannot be read.
+    pub warnings: u64,
 }
 
 impl Health {
@@ -73,17 +94,43 @@ impl Health {
         Summary {
             state: now.state,
             last_error: now.last_error.clone(),
+            last_warning: now.last_warning.clone(),
             items: self.items.load(Ordering::Relaxed),
+            last_success: now.last_success,
+            oldest: match self.oldest.load(Ordering::Relaxed) {
+                0 => Duration::ZERO,
+                received => clock().since(Nanos(received)),
+            },
             bytes: self.bytes.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
+            warnings: self.warnings.load(Ordering::Relaxed),
         }
     }
 
-    pub(super) fn sent(&self, items: u64, bytes: usize) {
+    pub(super) fn sent(&self, items: u64, bytes: usize, at: Nanos) {
         self.items.fetch_add(items, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.lock().last_success = Some(at);
         self.decided();
+    }
+
+    /// A request was taken, and something was said to it.
+    pub(super) fn warned(&self, message: &str) {
+        self.warnings.fetch_add(1, Ordering::Relaxed);
+        self.lock().last_warning = Some(short(message));
+    }
+
+    /// When the oldest evidence that is on its way was received.
+    pub(super) fn waiting_since(&self, oldest: Option<Nanos>) {
+        self.oldest.store(oldest.unwrap_or_default().0, Ordering::Relaxed);
+    }
+
+    /// Counts `items` that were given up; answers all since the last time that is to be logged.
+    pub(super) fn given_up(&self, items: u64, at: Instant) -> Option<u64> {
+        let mut now = self.lock();
+        now.given_up += items;
+        now.behind.may_log(at).then(|| std::mem::take(&mut now.given_up))
     }
 
     /// Some or all of a request was refused for good.
@@ -107,16 +154,21 @@ impl Health {
 
     /// Whether trouble may be logged again: a destination that refuses all would flood the log.
     pub(super) fn may_log(&self, at: Instant) -> bool {
-        let mut now = self.lock();
-        let quiet = now.logged.is_some_and(|logged| at.duration_since(logged) < LOG_INTERVAL);
-        if !quiet {
-            now.logged = Some(at);
-        }
-        !quiet
+        self.lock().trouble.may_log(at)
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Quiet {
+    fn may_log(&mut self, at: Instant) -> bool {
+        let is_due = self.0.is_none_or(|logged| at.duration_since(logged) >= LOG_INTERVAL);
+        if is_due {
+            self.0 = Some(at);
+        }
+        is_due
     }
 }
 
@@ -137,13 +189,21 @@ mod tests {
         assert_eq!(logged, [true, false, false, true, false, false, true]);
     }
 
+    #[tokio::test]
+    async fn what_is_given_up_within_a_minute_is_logged_together() {
+        let (health, begin) = (Health::new(), Instant::now());
+        let told = [0, 1, 59, 60].map(Duration::from_secs);
+        let told = told.map(|after| health.given_up(10, begin + after));
+        assert_eq!(told, [Some(10), None, None, Some(30)]);
+    }
+
     #[test]
     fn the_first_failure_says_since_when() {
         let health = Health::new();
         health.retrying("down\n\u{1b}[31m", Nanos(5));
         health.retrying("still down", Nanos(9));
         assert_eq!(health.summary().state, State::Retrying { since: Nanos(5) });
-        health.sent(1, 1);
+        health.sent(1, 1, Nanos(11));
         assert_eq!(health.summary().state, State::Up);
         assert_eq!(short("down\n\u{1b}[31m"), "down  [31m");
     }

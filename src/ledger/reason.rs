@@ -57,6 +57,10 @@ pub enum Reason {
     Corrupt,
     /// A destination refused it for good.
     Rejected,
+    /// It has no place in any request to a destination, even alone.
+    TooLarge,
+    /// A destination was further behind than it may be.
+    Backlog,
     /// Its journey holds as much evidence as a journey may.
     JourneyFull,
     /// Messages between shards came faster than the other shard took them.
@@ -69,9 +73,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Corrupt,
         Self::Rejected,
+        Self::TooLarge,
+        Self::Backlog,
         Self::JourneyFull,
         Self::MailFull,
         Self::IndexFailed,
@@ -84,6 +90,8 @@ impl Reason {
         match self {
             Self::Corrupt => "corrupt",
             Self::Rejected => "rejected",
+            Self::TooLarge => "too_large",
+            Self::Backlog => "backlog",
             Self::JourneyFull => "journey_full",
             Self::MailFull => "mail_full",
             Self::IndexFailed => "index_failed",

@@ -8,8 +8,9 @@ use axum::response::IntoResponse;
 
 use super::problem::Problem;
 use super::{Found, Shared, Sources, Wanted};
-use crate::evidence::{Signal, Source};
+use crate::evidence::{Nanos, Signal, Source};
 use crate::export;
+use crate::export::Summary;
 use crate::ledger::{Refusal, Standing};
 use crate::measure::prometheus::{Kind, Page};
 use crate::receive::Tally;
@@ -30,8 +31,8 @@ pub(crate) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoRes
 /// Name, help, and where the value comes from.
 type Count<T, V> = (&'static str, &'static str, fn(&T) -> V);
 
-/// A count of an account, and what kind of metric it is.
-type Kinded = (Kind, Count<Standing, f64>);
+/// A count, and what kind of metric it is.
+type Kinded<T> = (Kind, Count<T, f64>);
 
 fn write(sources: &Sources, found: &Found) -> String {
     let mut text = String::new();
@@ -114,7 +115,7 @@ fn accounts(sources: &Sources, page: &mut Page<'_>) {
             standings.push((account.clone(), signal, account.standing(signal, admitted)));
         }
     }
-    let counts: [Kinded; 5] = [
+    let counts: [Kinded<Standing>; 5] = [
         (
             Kind::Counter,
             ("hopline_recovered_items_total", "Unread in the log at the start.", |it| {
@@ -263,22 +264,58 @@ fn index(sources: &Sources, page: &mut Page<'_>) {
 
 fn exports(sources: &Sources, page: &mut Page<'_>) {
     let destinations = sources.exports.load();
-    let each = || destinations.iter().map(|it| (it.name.as_str(), it.health.summary()));
-    let name = "hopline_export_up";
-    page.family(name, Kind::Gauge, "Whether the destination took the latest request.");
-    for (destination, summary) in each() {
-        let up = u64::from(summary.state == export::State::Up);
-        page.sample(name, &[("destination", destination)], up);
-    }
-    let name = "hopline_export_bytes_total";
-    page.family(name, Kind::Counter, "Bytes sent, as they were on the wire.");
-    for (destination, summary) in each() {
-        page.sample(name, &[("destination", destination)], summary.bytes);
-    }
-    let name = "hopline_export_retries_total";
-    page.family(name, Kind::Counter, "Requests that were sent again.");
-    for (destination, summary) in each() {
-        page.sample(name, &[("destination", destination)], summary.retries);
+    let families: [Kinded<Summary>; 7] = [
+        (
+            Kind::Gauge,
+            ("hopline_export_up", "Whether the destination took the latest request.", |it| {
+                f64::from(u8::from(it.state == export::State::Up))
+            }),
+        ),
+        (
+            Kind::Gauge,
+            ("hopline_export_last_success_seconds", "When it took a request last.", |it| {
+                it.last_success.map_or(0.0, |at| at.since(Nanos(0)).as_secs_f64())
+            }),
+        ),
+        (
+            Kind::Gauge,
+            (
+                "hopline_export_oldest_unsent_seconds",
+                "Age of the oldest evidence that is on its way.",
+                |it| it.oldest.as_secs_f64(),
+            ),
+        ),
+        (
+            Kind::Counter,
+            ("hopline_export_bytes_total", "Bytes sent, as they were on the wire.", |it| {
+                it.bytes as f64
+            }),
+        ),
+        (
+            Kind::Counter,
+            ("hopline_export_requests_total", "Requests that it decided on.", |it| {
+                it.requests as f64
+            }),
+        ),
+        (
+            Kind::Counter,
+            ("hopline_export_retries_total", "Requests that were sent again.", |it| {
+                it.retries as f64
+            }),
+        ),
+        (
+            Kind::Counter,
+            ("hopline_export_warnings_total", "Requests that it took with a warning.", |it| {
+                it.warnings as f64
+            }),
+        ),
+    ];
+    for (kind, (name, help, count)) in families {
+        page.family(name, kind, help);
+        for export in destinations.iter() {
+            let value = count(&export.health.summary());
+            page.sample(name, &[("destination", &export.name)], value);
+        }
     }
 }
 

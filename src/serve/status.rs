@@ -119,10 +119,21 @@ pub(crate) struct ExportPart {
     name: String,
     endpoint: String,
     up: bool,
+    /// The first failure since it took something; absent while it is up.
+    retrying_since_ns: Option<u64>,
     last_error: Option<String>,
+    /// What it said of a request that it took all the same.
+    last_warning: Option<String>,
+    last_success_ns: Option<u64>,
+    /// How much of the log it has not taken yet.
+    lag_bytes: u64,
+    /// How long ago the oldest evidence that is on its way to it was received.
+    oldest_unsent_seconds: f64,
     sent_items: u64,
     sent_bytes: u64,
+    requests: u64,
     retries: u64,
+    warnings: u64,
 }
 
 /// How much of a bound is used.
@@ -145,11 +156,12 @@ pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<Status>,
 
 fn gather(sources: &Sources, found: &Found) -> Status {
     let hops = super::with_hops(&sources.hops, |hops| hops.status());
+    let status = sources.log.status();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.ack,
         ledger: ledger(&sources.ledger),
-        log: log(&sources.log.status()),
+        log: log(&status),
         join: JoinPart {
             open_journeys: found.held.journeys,
             evidence: found.held.evidence,
@@ -157,7 +169,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
             bindings: found.held.bindings,
         },
         index: sources.index.as_ref().map(index),
-        exports: sources.exports.load().iter().map(export).collect(),
+        exports: sources.exports.load().iter().map(|it| export(it, &status)).collect(),
         symbols: Use {
             used: sources.symbols.len(),
             max: sources.symbols.capacity(),
@@ -238,15 +250,27 @@ fn index(index: &crate::index::Current) -> IndexPart {
     }
 }
 
-fn export(export: &super::Export) -> ExportPart {
+fn export(export: &super::Export, log: &crate::log::Status) -> ExportPart {
     let summary = export.health.summary();
+    let consumer = export.consumer();
+    let cursor = log.cursors.iter().find(|cursor| cursor.name == consumer);
     ExportPart {
         name: export.name.clone(),
         endpoint: export.endpoint.clone(),
         up: summary.state == export::State::Up,
+        retrying_since_ns: match summary.state {
+            export::State::Up => None,
+            export::State::Retrying { since } => Some(since.0),
+        },
         last_error: summary.last_error,
+        last_warning: summary.last_warning,
+        last_success_ns: summary.last_success.map(|at| at.0),
+        lag_bytes: cursor.map_or(0, |cursor| cursor.lag_bytes),
+        oldest_unsent_seconds: summary.oldest.as_secs_f64(),
         sent_items: summary.items,
         sent_bytes: summary.bytes,
+        requests: summary.requests,
         retries: summary.retries,
+        warnings: summary.warnings,
     }
 }

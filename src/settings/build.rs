@@ -2,11 +2,12 @@
 
 use super::checked::{
     Ack, Action, Compression, Destination, Detectors, Format, Header, Index, Join, Limit, Log,
-    Measure, Receive, Redact, Serve, Settings, Shutdown, Telemetry,
+    Measure, Protocol, Receive, Redact, Serve, Settings, Shutdown, Telemetry, Tls, WhenFull,
 };
 use super::error::Error;
 use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
+use crate::evidence::Signal;
 
 /// Each value for itself; whether they go together is another matter.
 pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
@@ -149,17 +150,45 @@ fn destination(raw: &Raw, name: Option<&str>) -> Result<Destination, Error> {
     };
     let compressions =
         [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)];
+    let protocols = [("grpc", Protocol::Grpc), ("http", Protocol::Http)];
+    let policies = [("hold", WhenFull::Hold), ("drop_oldest", WhenFull::DropOldest)];
     let endpoint = own("endpoint").map(|key| raw.endpoint(&key)).transpose()?;
     Ok(Destination {
         name: name.unwrap_or_default().to_owned(),
+        protocol: raw.choice(&key("protocol"), &protocols)?,
         endpoint: endpoint.unwrap_or_default(),
+        endpoints: endpoints(raw, own)?,
+        signals: raw.signals(&key("signals"))?,
         compression: raw.choice(&key("compression"), &compressions)?,
+        compression_level: raw.count(&key("compression_level"), 1..=9)?,
         timeout: raw.duration(&key("timeout"), 10 * MS..=5 * MINUTE)?,
         concurrency: raw.count(&key("concurrency"), 1..=256)?,
-        batch_bytes_max: raw.bytes(&key("batch_bytes_max"), KIB..=GIB)?,
+        batch_bytes_max: raw.bytes(&key("batch_bytes_max"), 64 * KIB..=GIB)?,
         batch_wait: raw.duration(&key("batch_wait"), 0..=MINUTE)?,
+        when_full: raw.choice(&key("when_full"), &policies)?,
+        backlog_max: raw.bytes(&key("backlog_max"), 64 * KIB..=64 * TIB)?,
+        tls: Tls {
+            ca_file: raw.optional(&key("ca_file"))?,
+            cert_file: raw.optional(&key("cert_file"))?,
+            key_file: raw.optional(&key("key_file"))?,
+            server_name: raw.optional(&key("server_name"))?,
+        },
+        proxy: raw.proxy(&key("proxy"))?,
+        proxy_auth: raw.proxy_auth(&key("proxy_auth"))?,
         headers: own(HEADERS).map_or(Ok(Vec::new()), |group| headers(raw, &group))?,
     })
+}
+
+/// The addresses of single signals, of those that have one.
+fn endpoints(
+    raw: &Raw,
+    own: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(Signal, String)>, Error> {
+    let keys = Signal::ALL.into_iter().filter_map(|signal| {
+        let key = own(&format!("{}_endpoint", signal.name()))?;
+        raw.get(&key).is_some().then_some((signal, key))
+    });
+    keys.map(|(signal, key)| Ok((signal, raw.endpoint(&key)?))).collect()
 }
 
 /// The headers below `group`.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::checked::Settings;
 use super::unit::show_bytes;
+use crate::export::context_bytes;
 
 const EVIDENCE_BYTES: u64 = 96;
 const JOURNEY_BYTES: u64 = 256;
@@ -60,9 +61,15 @@ impl Settings {
         ];
         bounds.extend(self.export.iter().map(|destination| {
             let name = format!("export.otlp.{}", destination.name);
-            // A request is held as it is and compressed.
-            let batch = wide(destination.batch_bytes_max).saturating_mul(2);
-            bound(&name, wide(destination.concurrency), batch)
+            let request = wide(destination.batch_bytes_max);
+            let compression = destination.compression.for_export();
+            let context = context_bytes(compression, destination.compression_level);
+            // A request in flight is held as it is and as it is sent, beside the compressor. One
+            // more is being filled, and the last batch that was read may be as large as they come.
+            let each = request.saturating_mul(2).saturating_add(context);
+            let more = request.saturating_add(wide(receive.request_bytes_max));
+            let Bound { bytes, .. } = bound(&name, wide(destination.concurrency), each);
+            Bound { name, bytes: bytes.saturating_add(more) }
         }));
         bounds
     }

@@ -22,7 +22,7 @@ mod unit;
 
 pub use checked::{
     Ack, Action, Compression, Destination, Detectors, Format, Header, Index, Join, Limit, Log,
-    Measure, Receive, Redact, Serve, Settings, Shutdown, Telemetry,
+    Measure, Protocol, Receive, Redact, Serve, Settings, Shutdown, Telemetry, Tls, WhenFull,
 };
 pub use error::Error;
 pub use memory::Bound;

@@ -15,6 +15,9 @@ const DEFAULT: &str = include_str!("../../config/default.yaml");
 pub(super) const DESTINATIONS: &str = "export.otlp";
 pub(super) const DESTINATION_DEFAULTS: &str = "export.defaults";
 pub(super) const HEADERS: &str = "headers";
+/// Keys of a destination that have no default.
+pub(super) const ENDPOINTS: [&str; 4] =
+    ["endpoint", "traces_endpoint", "logs_endpoint", "metrics_endpoint"];
 
 const NAME_BYTES_MAX: usize = 64;
 
@@ -110,7 +113,7 @@ impl Raw {
     fn place(&self, key: &str) -> Place {
         let known = match destination(key) {
             None | Some((_, "")) => key.to_owned(),
-            Some((_, "endpoint")) => return Place::Key,
+            Some((_, rest)) if ENDPOINTS.contains(&rest) => return Place::Key,
             Some((_, HEADERS)) => return Place::Group,
             Some((_, rest)) if header(rest).is_some() => return Place::Key,
             Some((_, rest)) => format!("{DESTINATION_DEFAULTS}.{rest}"),
@@ -141,7 +144,7 @@ impl Raw {
         if let Some((name, _)) = destination(key) {
             let below = format!("{DESTINATION_DEFAULTS}.");
             let keys = self.entries.keys().filter_map(|key| key.strip_prefix(&below));
-            let keys = keys.chain(["endpoint", HEADERS]);
+            let keys = keys.chain(ENDPOINTS).chain([HEADERS]);
             known = keys.map(|key| format!("{DESTINATIONS}.{name}.{key}")).collect();
         }
         if let Some(moved) = known.iter().find(|known| is_end(known, key)) {
@@ -171,11 +174,17 @@ pub(super) fn header(rest: &str) -> Option<&str> {
     rest.strip_prefix(HEADERS)?.strip_prefix('.').filter(|name| !name.is_empty())
 }
 
-/// A password in an endpoint is refused, and not shown while it is.
+/// A password in an endpoint or in a proxy's address is refused, and not shown while it is.
 fn is_secret(key: &str, leaf: &Leaf) -> bool {
+    let default = key.strip_prefix(DESTINATION_DEFAULTS).and_then(|key| key.strip_prefix('.'));
     let rest = destination(key).map_or("", |(_, rest)| rest);
+    let rest = default.unwrap_or(rest);
+    let is_address = ENDPOINTS.contains(&rest) || rest == "proxy";
     let holds_password = || leaf.to_string().contains('@');
-    key == "redact.key" || header(rest).is_some() || (rest == "endpoint" && holds_password())
+    key == "redact.key"
+        || rest == "proxy_auth"
+        || header(rest).is_some()
+        || (is_address && holds_password())
 }
 
 /// The name becomes a file name, a label and part of an environment variable.

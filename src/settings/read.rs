@@ -11,6 +11,7 @@ use super::leaf::Leaf;
 use super::raw::{Raw, shown};
 use super::secret::Secret;
 use super::unit::{read_bytes, read_millis, show_bytes, show_millis};
+use crate::evidence::Signal;
 
 const LIST_MAX: usize = 4096;
 
@@ -117,14 +118,56 @@ impl Raw {
         self.read(key, expected, |leaf| leaf.text().filter(fits).map(Secret::new))
     }
 
+    /// Text of which there may be none.
+    pub(super) fn optional<T: From<String>>(&self, key: &str) -> Result<Option<T>, Error> {
+        let expected = format!("text of at most {TEXT_BYTES_MAX} bytes");
+        let some = |text: String| (!text.is_empty()).then(|| T::from(text));
+        let fits = |text: &String| text.len() <= TEXT_BYTES_MAX;
+        self.read(key, expected, |leaf| leaf.text().filter(fits).map(some))
+    }
+
+    /// Which signals a destination is sent.
+    pub(super) fn signals(&self, key: &str) -> Result<Vec<Signal>, Error> {
+        let expected = "a list of traces, logs and metrics, at least one".to_owned();
+        self.read(key, expected, |leaf| {
+            let named = |name: String| Signal::ALL.into_iter().find(|it| it.name() == name);
+            let signals: Vec<_> = leaf.texts()?.into_iter().map(named).collect::<Option<_>>()?;
+            (!signals.is_empty()).then_some(signals)
+        })
+    }
+
+    /// The address of a proxy, if there is one.
+    pub(super) fn proxy(&self, key: &str) -> Result<Option<String>, Error> {
+        let expected = "an address such as http://proxy:3128 without path and password, or nothing";
+        self.read(key, expected.to_owned(), |leaf| {
+            let text = leaf.text()?;
+            let is_proxy = |uri: &Uri| {
+                is_bare(uri)
+                    && uri.scheme_str() == Some("http")
+                    && uri.path() == "/"
+                    && uri.port().is_some()
+            };
+            match text.as_str() {
+                "" => Some(None),
+                _ => text.parse().is_ok_and(|uri| is_proxy(&uri)).then_some(Some(text)),
+            }
+        })
+    }
+
+    /// What a proxy is told, which goes into a header.
+    pub(super) fn proxy_auth(&self, key: &str) -> Result<Secret, Error> {
+        let expected = format!("visible ASCII of at most {TEXT_BYTES_MAX} bytes");
+        let fits = |text: &String| {
+            text.len() <= TEXT_BYTES_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        self.read(key, expected, |leaf| leaf.text().filter(fits).map(Secret::new))
+    }
+
     /// The address of a destination. A password in it would be shown by whoever logs it.
     pub(super) fn endpoint(&self, key: &str) -> Result<String, Error> {
-        let expected =
-            "an address such as http://tempo:4317, without password and query".to_owned();
-        let is_bare = |uri: &Uri| {
-            let authority = uri.authority().is_some_and(|name| !name.as_str().contains('@'));
-            uri.scheme_str() == Some("http") && authority && uri.query().is_none()
-        };
+        let expected = "an address such as http://tempo:4317 or https://tempo:4317, without \
+                        password and query"
+            .to_owned();
         self.read(key, expected, |leaf| {
             let text = leaf.text()?;
             let uri: Uri = text.parse().ok()?;
@@ -157,6 +200,11 @@ impl Raw {
             origin: entry.origin.clone(),
         })
     }
+}
+
+fn is_bare(uri: &Uri) -> bool {
+    let authority = uri.authority().is_some_and(|name| !name.as_str().contains('@'));
+    matches!(uri.scheme_str(), Some("http" | "https")) && authority && uri.query().is_none()
 }
 
 fn narrow<T: TryFrom<u64>>(number: u64, range: &RangeInclusive<u64>) -> Option<T> {

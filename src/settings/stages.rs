@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::checked::{Ack, Action, Compression, Destination, Header, Settings};
+use super::checked::{
+    Ack, Action, Compression, Destination, Header, Protocol, Settings, Tls, WhenFull,
+};
 use crate::export;
 use crate::index;
 use crate::join;
@@ -146,17 +148,46 @@ impl Destination {
             Some((name, value))
         };
         export::Destination {
-            compression: match self.compression {
-                Compression::None => export::Compression::None,
-                Compression::Gzip => export::Compression::Gzip,
-                Compression::Zstd => export::Compression::Zstd,
+            compression: self.compression.for_export(),
+            protocol: match self.protocol {
+                Protocol::Grpc => export::Protocol::Grpc,
+                Protocol::Http => export::Protocol::Http,
             },
+            endpoints: self.endpoints.clone(),
+            signals: self.signals.clone(),
+            level: self.compression_level,
             timeout: self.timeout,
             concurrency: self.concurrency,
             batch_bytes_max: self.batch_bytes_max,
             batch_wait: self.batch_wait,
+            backlog_max: match self.when_full {
+                WhenFull::Hold => None,
+                WhenFull::DropOldest => Some(self.backlog_max),
+            },
+            tls: self.tls.for_export(),
+            proxy: self.proxy.clone().map(|it| export::Proxy::new(it, self.proxy_auth.expose())),
             headers: self.headers.iter().filter_map(header).collect(),
             ..export::Destination::new(self.name.clone(), self.endpoint.clone())
         }
+    }
+}
+
+impl Compression {
+    /// For the exporter.
+    pub(super) fn for_export(self) -> export::Compression {
+        match self {
+            Self::None => export::Compression::None,
+            Self::Gzip => export::Compression::Gzip,
+            Self::Zstd => export::Compression::Zstd,
+        }
+    }
+}
+
+impl Tls {
+    fn for_export(&self) -> export::Tls {
+        let files = self.cert_file.clone().zip(self.key_file.clone());
+        let identity = files.map(|(cert_file, key_file)| export::Identity { cert_file, key_file });
+        let (ca_file, server_name) = (self.ca_file.clone(), self.server_name.clone());
+        export::Tls { ca_file, identity, server_name }
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::leaf::Leaf;
 use super::raw::{Entry, Raw};
 use super::*;
+use crate::evidence::Signal;
 
 const DEFAULT: &str = include_str!("../../config/default.yaml");
 const TEMPO: &str = "export.otlp.tempo.endpoint=http://tempo:4317";
@@ -195,12 +196,21 @@ fn a_destination_has_what_it_says_and_the_defaults_for_the_rest() {
 
     let expected = Destination {
         name: "tempo".to_owned(),
+        protocol: Protocol::Grpc,
         endpoint: "http://tempo:4317".to_owned(),
+        endpoints: Vec::new(),
+        signals: Signal::ALL.to_vec(),
         compression: Compression::Zstd,
+        compression_level: 1,
         timeout: Duration::from_secs(5),
         concurrency: 2,
         batch_bytes_max: 4 << 20,
         batch_wait: Duration::from_millis(200),
+        when_full: WhenFull::Hold,
+        backlog_max: 4 << 30,
+        tls: Tls::default(),
+        proxy: None,
+        proxy_auth: Secret::default(),
         headers: vec![Header {
             name: "x-scope-orgid".to_owned(),
             value: Secret::new("shop".to_owned()),
@@ -350,13 +360,19 @@ fn no_secret_is_in_an_explanation_the_settings_or_a_refusal() {
     let secret = "hunter2";
     let long = format!("redact.key={}", secret.repeat(1000));
     let header = "export.otlp.tempo.headers.authorization=Bearer hunter2";
-    let good = set(&[TEMPO, header, "redact.key=hunter2"]);
+    let proxy = "export.otlp.tempo.proxy=http://proxy:3128";
+    let auth = "export.otlp.tempo.proxy_auth=a:hunter2";
+    let good = set(&[TEMPO, header, proxy, auth, "redact.key=hunter2"]);
     let mut shown = format!("{:?} {:?}", explain(&good).unwrap(), load(&good).unwrap());
     for bad in [
         &[long.as_str()][..],
         &[TEMPO, "export.otlp.tempo.headers.a-bin=hunter2"],
         &[TEMPO, "export.otlp.tempo.headers.a=hunter2\n"],
         &["export.otlp.tempo.endpoint=http://a:hunter2@tempo:4317"],
+        &[TEMPO, "export.otlp.tempo.logs_endpoint=http://a:hunter2@tempo:4317"],
+        &["export.defaults.proxy=http://a:hunter2@proxy:3128"],
+        &["export.defaults.proxy_auth=a:hunter2\n"],
+        &[TEMPO, "export.otlp.tempo.proxy_auth=a:hunter2"],
         &["redact.kye=hunter2"],
         &["redact.key:hunter2"],
     ] {
@@ -397,7 +413,7 @@ fn a_file_that_breaks_off_is_refused_with_the_place() {
 
 #[test]
 fn an_endpoint_is_an_address_and_nothing_else() {
-    for text in ["tempo:4317", "https://tempo:4317", "http://tempo?token=a", "http://a@b:1", ""] {
+    for text in ["tempo:4317", "ftp://tempo:4317", "http://tempo?token=a", "http://a@b:1", ""] {
         let refusal = refusal(&[&format!("export.otlp.a.endpoint={text}")]);
         assert!(refusal.starts_with("export.otlp.a.endpoint must be an address such as"), "{text}");
     }
@@ -471,6 +487,59 @@ fn values_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn what_a_destination_is_told_for_nothing_is_refused() {
+    let tls = "export.otlp.tempo.endpoint=https://tempo:4317";
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &["export.otlp.tempo.endpoint=http://tempo:4317/otlp"],
+            "endpoint has a path, which only protocol http can use",
+        ),
+        (
+            &[TEMPO, "export.otlp.tempo.logs_endpoint=http://loki:3100/otlp/v1/logs"],
+            "logs_endpoint is for protocol http; over grpc all signals have one endpoint",
+        ),
+        (
+            &[TEMPO, "export.otlp.tempo.ca_file=ca.pem"],
+            "ca_file is of no use: the endpoint does not begin with https://",
+        ),
+        (
+            &[TEMPO, "export.defaults.server_name=tempo"],
+            "server_name is of no use: the endpoint does not begin with https://",
+        ),
+        (&[tls, "export.otlp.tempo.cert_file=cert.pem"], "key_file must be given with cert_file"),
+        (&[tls, "export.otlp.tempo.key_file=key.pem"], "cert_file must be given with key_file"),
+        (&[TEMPO, "export.otlp.tempo.proxy_auth=a:b"], "proxy_auth is of no use without proxy"),
+        (
+            &[TEMPO, "export.otlp.tempo.when_full=drop_oldest", "log.bytes_max=4GiB"],
+            "backlog_max is more than log.bytes_max less two of log.segment_bytes: the log would \
+             be full before anything is dropped",
+        ),
+    ];
+
+    for (texts, expected) in cases {
+        assert_eq!(refusal(texts), format!("export.otlp.tempo.{expected}"));
+    }
+}
+
+#[test]
+fn a_destination_over_http_may_have_a_path_and_endpoints_of_its_signals() {
+    let sources = set(&[
+        "export.otlp.loki.endpoint=https://loki:3100/otlp",
+        "export.otlp.loki.logs_endpoint=http://loki:3101/logs",
+        "export.otlp.loki.protocol=http",
+        "export.otlp.loki.signals=[logs, traces]",
+        "export.otlp.loki.ca_file=ca.pem",
+    ]);
+
+    let [loki] = load(&sources).unwrap().export.try_into().unwrap();
+
+    assert_eq!(loki.endpoint, "https://loki:3100/otlp");
+    assert_eq!(loki.endpoints, [(Signal::Logs, "http://loki:3101/logs".to_owned())]);
+    assert_eq!(loki.signals, [Signal::Logs, Signal::Traces]);
+    assert_eq!(loki.tls.ca_file, Some("ca.pem".into()));
+}
+
+#[test]
 fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
     let settings = load(&set(&[TEMPO, "index.memory=60MiB"])).unwrap();
 
@@ -489,7 +558,7 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
         "join.bindings_max 45.7MiB",
         "join.remembered_evidence_max 45.7MiB",
         "index.memory 120MiB",
-        "export.otlp.tempo 32MiB",
+        "export.otlp.tempo 108MiB",
     ];
     assert_eq!(bounds, expected);
 }

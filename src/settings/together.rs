@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::checked::{Ack, Settings};
+use super::checked::{Ack, Destination, Log, Protocol, Settings, WhenFull};
 use super::error::Error;
 use super::memory::sum;
 use super::unit::show_bytes;
@@ -29,6 +29,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     }
     sizes(settings)?;
     times(settings)?;
+    settings.export.iter().try_for_each(|destination| way_out(destination, &settings.log))?;
     let bounds = settings.memory();
     let memory_max = settings.memory_max;
     if sum(&bounds) > memory_max {
@@ -90,6 +91,49 @@ fn times(settings: &Settings) -> Result<(), Error> {
         }
         None => Ok(()),
     }
+}
+
+/// What a destination is told that another of its values takes the meaning from.
+fn way_out(destination: &Destination, log: &Log) -> Result<(), Error> {
+    let fault = |key: &str, problem: &str| {
+        let name = &destination.name;
+        Err(conflict(&format!("export.otlp.{name}.{key}"), problem.to_owned()))
+    };
+    let Destination { endpoint, endpoints, tls, .. } = destination;
+    let all = || endpoints.iter().map(|(_, endpoint)| endpoint).chain([endpoint]);
+    let path = endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    if destination.protocol == Protocol::Grpc {
+        if path.is_some_and(|(_, path)| !path.is_empty()) {
+            return fault("endpoint", "has a path, which only protocol http can use");
+        }
+        if let Some((signal, _)) = endpoints.first() {
+            let key = format!("{}_endpoint", signal.name());
+            return fault(&key, "is for protocol http; over grpc all signals have one endpoint");
+        }
+    }
+    let files = [("ca_file", &tls.ca_file), ("cert_file", &tls.cert_file)];
+    let given = files.iter().find(|(_, file)| file.is_some()).map(|(key, _)| *key);
+    let given = given.or(tls.server_name.as_ref().map(|_| "server_name"));
+    if let Some(key) = given.filter(|_| !all().any(|endpoint| endpoint.starts_with("https://"))) {
+        return fault(key, "is of no use: the endpoint does not begin with https://");
+    }
+    match (&tls.cert_file, &tls.key_file) {
+        (Some(_), None) => return fault("key_file", "must be given with cert_file"),
+        (None, Some(_)) => return fault("cert_file", "must be given with key_file"),
+        _ => {}
+    }
+    if destination.proxy.is_none() && !destination.proxy_auth.is_empty() {
+        return fault("proxy_auth", "is of no use without proxy");
+    }
+    let room = log.bytes_max.saturating_sub(2 * log.segment_bytes);
+    if destination.when_full == WhenFull::DropOldest && destination.backlog_max > room {
+        return fault(
+            "backlog_max",
+            "is more than log.bytes_max less two of log.segment_bytes: \
+                                     the log would be full before anything is dropped",
+        );
+    }
+    Ok(())
 }
 
 fn remote(key: &str, address: SocketAddr, allowed_by: &str) -> Error {

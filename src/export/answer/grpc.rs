@@ -1,31 +1,17 @@
-//! What a destination's answer means.
+//! The answer of a gRPC server.
 
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tonic::{Code, Status};
 
+use super::{Answer, RETRY_MAX};
+use crate::export::pack::PREFIX_BYTES;
 use crate::wire::{Fields, Malformed};
-
-const PREFIX_BYTES: usize = 5;
-
-/// An answer that asks for more than this is not believed.
-const RETRY_MAX: Duration = Duration::from_secs(300);
-
-/// What to do with a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// All but `rejected` items are taken.
-    Accepted { rejected: u64, message: String },
-    /// It must not be sent again.
-    Refused { code: Code, message: String },
-    /// It was not decided on.
-    Retry { after: Option<Duration>, message: String },
-}
 
 /// Judges a whole answer. The status stands in the trailers, or in the headers of an answer
 /// without a body.
-pub(super) fn judge(
+pub(in crate::export) fn judge(
     code: StatusCode,
     headers: &HeaderMap,
     trailers: Option<&HeaderMap>,
@@ -35,23 +21,20 @@ pub(super) fn judge(
     let Some(status) = status.or_else(|| Status::from_header_map(headers)) else {
         if code == StatusCode::PAYLOAD_TOO_LARGE {
             // A proxy on the way will never let it through, and would hold up all that follow.
-            let message = "too large for a proxy, HTTP 413".to_owned();
-            return Answer::Refused { code: Code::ResourceExhausted, message };
+            return Answer::Refused { message: "too large for a proxy, HTTP 413".to_owned() };
         }
         // Something on the way answered, and not an OTLP server: nobody refused the request.
-        return Answer::Retry { after: None, message: format!("no gRPC answer, HTTP {code}") };
+        return Answer::retry(format!("no gRPC answer, HTTP {code}"));
     };
     if status.code() == Code::Ok {
-        // An unreadable success is a success: sending again would only make duplicates.
-        let (rejected, message) = partial_success(body).unwrap_or_default();
-        return Answer::Accepted { rejected, message };
+        return Answer::accepted(message(body));
     }
     let after = retry_info(status.details()).ok().flatten();
     let message = format!("{:?}: {}", status.code(), status.message());
     if is_retryable(status.code(), after) {
         Answer::Retry { after: after.filter(|after| !after.is_zero()), message }
     } else {
-        Answer::Refused { code: status.code(), message }
+        Answer::Refused { message }
     }
 }
 
@@ -78,29 +61,10 @@ fn is_retryable(code: Code, after: Option<Duration>) -> bool {
     }
 }
 
-/// `Export*ServiceResponse.partial_success`: the three signals number their fields alike.
-fn partial_success(body: &[u8]) -> Option<(u64, String)> {
+/// The message in a frame. `None` for one that is compressed, which nobody asked for.
+fn message(body: &[u8]) -> Option<&[u8]> {
     let (prefix, message) = body.split_at_checked(PREFIX_BYTES)?;
-    if prefix.first() != Some(&0) {
-        return None;
-    }
-    let (mut rejected, mut text) = (0, String::new());
-    for field in Fields::new(message) {
-        let field = field.ok()?;
-        if field.number != 1 {
-            continue;
-        }
-        for field in Fields::new(field.bytes().ok()?) {
-            let field = field.ok()?;
-            match field.number {
-                // A negative count is no count.
-                1 => rejected = i64::try_from(field.number().ok()?).map_or(0, i64::unsigned_abs),
-                2 => field.text().ok()?.clone_into(&mut text),
-                _ => {}
-            }
-        }
-    }
-    Some((rejected, text))
+    (prefix.first() == Some(&0)).then_some(message)
 }
 
 /// The delay of a `google.rpc.RetryInfo` among the details of a `google.rpc.Status`.
@@ -168,12 +132,6 @@ mod tests {
         judge(StatusCode::OK, &HeaderMap::new(), Some(&headers), b"")
     }
 
-    fn accepted(body: &[u8]) -> Answer {
-        let mut headers = HeaderMap::new();
-        Status::ok("").add_header(&mut headers).unwrap();
-        judge(StatusCode::OK, &headers, None, body)
-    }
-
     #[test]
     fn only_the_codes_on_the_list_are_retried() {
         let retried: Vec<_> = (0..17)
@@ -196,31 +154,27 @@ mod tests {
     #[test]
     fn an_answer_without_a_status_refuses_nothing() {
         let answer = judge(StatusCode::NOT_FOUND, &HeaderMap::new(), None, b"<html>");
-        let message = "no gRPC answer, HTTP 404 Not Found".to_owned();
-        assert_eq!(answer, Answer::Retry { after: None, message });
+        assert_eq!(answer, Answer::retry("no gRPC answer, HTTP 404 Not Found"));
     }
 
     #[test]
     fn what_is_too_large_for_a_proxy_is_refused_for_good() {
         let answer = judge(StatusCode::PAYLOAD_TOO_LARGE, &HeaderMap::new(), None, b"");
-        assert!(matches!(answer, Answer::Refused { code: Code::ResourceExhausted, .. }));
+        assert!(matches!(answer, Answer::Refused { .. }));
     }
 
     #[test]
-    fn an_unreadable_success_is_a_success() {
-        let all = Answer::Accepted { rejected: 0, message: String::new() };
-        for body in [&b""[..], b"\0\0", b"\x01\0\0\0\x01z", b"\0\0\0\0\x02\x0a\xff"] {
-            assert_eq!(accepted(body), all, "{body:?}");
+    fn a_frame_that_is_compressed_or_cut_off_is_not_read() {
+        for body in [&b""[..], b"\0\0", b"\x01\0\0\0\x01z"] {
+            assert_eq!(message(body), None);
         }
-        let some = Answer::Accepted { rejected: 3, message: "x".to_owned() };
-        assert_eq!(accepted(b"\0\0\0\0\x07\x0a\x05\x08\x03\x12\x01x"), some);
+        assert_eq!(message(b"\0\0\0\0\x01z"), Some(&b"z"[..]));
     }
 
     proptest! {
         #[test]
-        fn no_answer_is_a_panic(body in prop::collection::vec(any::<u8>(), 0..60)) {
-            drop(accepted(&body));
-            let _ = retry_info(&body);
+        fn no_details_are_a_panic_or_a_longer_wait_than_is_believed(body in prop::collection::vec(any::<u8>(), 0..60)) {
+            prop_assert!(retry_info(&body).ok().flatten() <= Some(RETRY_MAX));
         }
     }
 }
