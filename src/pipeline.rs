@@ -15,14 +15,13 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::drive;
 use crate::drive::{
-    CLOSED_MAX, Ends, Feed, Finish, Inlet, Inside, Listeners, ShardLoop, Tasks, Threads, Tokens,
-    Watched, recover, tick,
+    CLOSED_MAX, Ends, Feed, Finish, Gates, Inlet, Inside, Listeners, ShardLoop, Tasks, Threads,
+    Tokens, Watched, recover, tick,
 };
 use crate::evidence::Symbols;
 use crate::export::{Forwarder, Health};
@@ -35,7 +34,7 @@ use crate::log;
 use crate::log::Log;
 use crate::measure::Hops;
 use crate::receive;
-use crate::receive::Intake;
+use crate::receive::{Intake, Listener};
 use crate::redact;
 use crate::redact::Policy;
 use crate::serve;
@@ -49,6 +48,7 @@ const FORWARD_MAX: usize = 2;
 pub struct Gateway {
     log: Log,
     sources: Arc<Sources>,
+    gates: Gates,
     tokens: Tokens,
     tasks: Tasks,
     threads: Threads,
@@ -61,6 +61,9 @@ pub enum Error {
     /// An address is taken, or not ours.
     #[error(transparent)]
     Listen(#[from] drive::ListenError),
+    /// A certificate.
+    #[error("cannot open the doors")]
+    Doors(#[from] receive::Error),
     /// The key of the pseudonyms.
     #[error("cannot make or read the key of the pseudonyms in {0}")]
     Key(std::path::PathBuf, #[source] io::Error),
@@ -87,7 +90,7 @@ pub enum Error {
     Deadline(Duration),
 }
 
-/// Runs a gateway until SIGINT or SIGTERM.
+/// Runs a gateway until SIGINT or SIGTERM. SIGHUP makes it look at its certificates.
 ///
 /// # Errors
 /// When it cannot start, or does not stop in time.
@@ -96,15 +99,22 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
 
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(Error::Signal)?;
+    let mut reloaded = signal(SignalKind::hangup()).map_err(Error::Signal)?;
     let listeners = Listeners::bind(&settings).await?;
     listeners.announce();
     let gateway = Gateway::start(&settings, listeners)?;
     tracing::info!(ack = settings.for_log().ack.name(), data = %settings.data_dir.display(), "ready");
     let failed = gateway.tokens.failed.clone();
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
-        () = failed.cancelled() => tracing::error!("a thread has died; starting anew mends it"),
+    loop {
+        tokio::select! {
+            _ = interrupted.recv() => break,
+            _ = terminated.recv() => break,
+            Some(()) = reloaded.recv() => gateway.reload().await,
+            () = failed.cancelled() => {
+                tracing::error!("a thread has died; starting anew mends it");
+                break;
+            }
+        }
     }
     tracing::info!("stopping");
     gateway.stop().await?;
@@ -118,6 +128,7 @@ impl Gateway {
     /// # Errors
     /// When the log or the index cannot be opened.
     pub fn start(settings: &Settings, listeners: Listeners) -> Result<Self, Error> {
+        let gates = Gates::open(settings)?;
         let key = settings.pseudonym_key();
         let key = key.map_err(|error| Error::Key(settings.data_dir.clone(), error))?;
         let policy = Policy::new(&settings.for_redact(key))?;
@@ -140,7 +151,7 @@ impl Gateway {
             parts.watched.iter().map(|it| it.account.consumer().to_owned()).collect();
         parts.log.keep_cursors(&names.iter().map(String::as_str).collect::<Vec<_>>());
 
-        let intake = parts.intake(policy, settings);
+        let intake = parts.intake(policy, settings, &gates);
         let shards = Arc::new(joined.shards);
         let sources = Arc::new(Sources {
             log: parts.log.clone(),
@@ -150,19 +161,31 @@ impl Gateway {
             index: joined.index,
             ask: Arc::new(move |wanted| Box::pin(drive::ask(Arc::clone(&shards), wanted))),
             doors: Arc::clone(intake.counters()),
+            gates: vec![("otlp", gates.otlp.clone()), ("api", gates.api.clone())],
             exports,
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });
-        let api = serve::serve(listeners.api, Arc::clone(&sources), parts.tokens.silence.clone());
+        let api = serve::serve(
+            listeners.api,
+            gates.api.clone(),
+            Arc::clone(&sources),
+            parts.tokens.silence.clone(),
+        );
         parts.tasks.others.watch("the API", api);
         parts.doors(listeners.grpc, listeners.http, intake, settings);
         let Parts { log, tokens, mut tasks, threads, watched, .. } = parts;
+        gates.watch(&mut tasks.others, &tokens.halt);
         tasks.others.spawn(tick(log.clone(), watched, tokens.halt.clone()));
         sources.ready.store(true, Ordering::Release);
         let deadline = settings.deadline();
-        Ok(Self { log, sources, tokens, tasks, threads, deadline })
+        Ok(Self { log, sources, gates, tokens, tasks, threads, deadline })
+    }
+
+    /// Looks at the certificates now, and takes those that are new and right.
+    pub async fn reload(&self) {
+        self.gates.reload().await;
     }
 
     /// Closes the doors, lets requests in progress end, commits what is finished, saves cursors.
@@ -310,16 +333,16 @@ impl Parts {
         Export { name: destination.name.clone(), endpoint: destination.endpoint.clone(), health }
     }
 
-    fn intake(&self, policy: Policy, settings: &Settings) -> Intake {
+    fn intake(&self, policy: Policy, settings: &Settings, gates: &Gates) -> Intake {
         let (ledger, redacted) = (Arc::clone(&self.ledger), Arc::clone(&self.redacted));
         let handle = drive::intake(policy, self.log.clone(), ledger, redacted);
-        Intake::new(handle, settings.for_doors())
+        Intake::behind(gates.otlp.clone(), handle, settings.for_doors())
     }
 
     fn doors(
         &mut self,
-        grpc: Option<TcpListener>,
-        http: Option<TcpListener>,
+        grpc: Option<Listener>,
+        http: Option<Listener>,
         intake: Intake,
         settings: &Settings,
     ) {

@@ -19,6 +19,7 @@ pub(crate) use feed::Feed;
 pub(crate) use finish::{Finish, Finished};
 pub(crate) use forward::forward;
 pub(crate) use intake::intake;
+pub(crate) use listen::Gates;
 pub use listen::{ListenError, Listeners};
 pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
 pub(crate) use tasks::{Tasks, Threads, Tokens};

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
+use super::doors::{DoorPart, door};
 use super::problem::Problem;
 use super::{Found, Shared, Sources, Wanted};
 use crate::evidence::Signal;
@@ -18,6 +19,7 @@ pub(crate) struct Status {
     version: &'static str,
     /// What an OK to a sender means: `wal` or `memory`.
     ack: &'static str,
+    doors: Vec<DoorPart>,
     ledger: LedgerPart,
     log: LogPart,
     join: JoinPart,
@@ -141,6 +143,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.log.status().ack.name(),
+        doors: sources.gates.iter().map(|(name, gate)| door(name, gate)).collect(),
         ledger: ledger(&sources.ledger),
         log: log(&sources.log.status()),
         join: JoinPart {

@@ -2,11 +2,12 @@
 
 use super::checked::{
     Ack, Action, Compression, Destination, Detectors, Format, Header, Index, Join, Limit, Log,
-    Measure, Receive, Redact, Serve, Settings, Shutdown, Telemetry,
+    Measure, Receive, Redact, Remote, Serve, Settings, Shutdown, Telemetry, Tls,
 };
 use super::error::Error;
 use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
+use crate::receive::{Auth, Version};
 
 /// Each value for itself; whether they go together is another matter.
 pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
@@ -30,7 +31,9 @@ pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
         export: export(raw)?,
         serve: Serve {
             listen: raw.address("serve.listen")?,
-            allow_remote: raw.flag("serve.allow_remote")?,
+            allow_remote: remote(raw, "serve")?,
+            tls: tls(raw, "serve")?,
+            auth: auth(raw, "serve")?,
         },
         telemetry: telemetry(raw)?,
         shutdown: Shutdown { deadline: raw.duration("shutdown.deadline", 10 * MS..=HOUR)? },
@@ -41,14 +44,44 @@ fn receive(raw: &Raw) -> Result<Receive, Error> {
     Ok(Receive {
         grpc: raw.door("receive.otlp.grpc.listen")?,
         http: raw.door("receive.otlp.http.listen")?,
-        allow_remote: raw.flag("receive.allow_remote")?,
+        allow_remote: remote(raw, "receive")?,
+        tls: tls(raw, "receive")?,
+        auth: auth(raw, "receive")?,
         request_bytes_max: raw.bytes("receive.request_bytes_max", KIB..=GIB)?,
         encoded_bytes_max: raw.bytes("receive.encoded_bytes_max", KIB..=GIB)?,
         inflight_bytes_max: raw.bytes("receive.inflight_bytes_max", KIB..=64 * GIB)?,
         connections_max: raw.count("receive.connections_max", 1..=65_536)?,
+        connections_per_peer_max: raw.count("receive.connections_per_peer_max", 1..=65_536)?,
         streams_max: raw.count("receive.streams_max", 1..=65_536)?,
         header_timeout: raw.duration("receive.header_timeout", 10 * MS..=5 * MINUTE)?,
+        connection_age_max: raw.duration("receive.connection_age_max", SECOND..=DAY)?,
         follow: raw.texts("receive.flows.follow")?,
+    })
+}
+
+/// When the doors of a group may listen beyond this machine.
+fn remote(raw: &Raw, group: &str) -> Result<Remote, Error> {
+    let words = [("secured", Remote::Secured), ("insecurely", Remote::Insecurely)];
+    raw.choice(&format!("{group}.allow_remote"), &words)
+}
+
+fn tls(raw: &Raw, group: &str) -> Result<Tls, Error> {
+    let key = |name: &str| format!("{group}.tls.{name}");
+    let versions = [("1.2", Version::Tls12), ("1.3", Version::Tls13)];
+    Ok(Tls {
+        cert_file: raw.file(&key("cert_file"))?,
+        key_file: raw.file(&key("key_file"))?,
+        client_ca_file: raw.file(&key("client_ca_file"))?,
+        min_version: raw.choice(&key("min_version"), &versions)?,
+    })
+}
+
+fn auth(raw: &Raw, group: &str) -> Result<Auth, Error> {
+    let (token, identity) =
+        ("tenant sha256:<64 hex digits>", "tenant spiffe://domain/path, whose end may be /*");
+    Ok(Auth {
+        tokens: raw.lines(&format!("{group}.auth.tokens"), token)?,
+        identities: raw.lines(&format!("{group}.auth.identities"), identity)?,
     })
 }
 

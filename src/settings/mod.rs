@@ -6,6 +6,7 @@
 
 mod build;
 mod checked;
+mod doors;
 mod error;
 mod key;
 mod leaf;
@@ -21,7 +22,7 @@ mod unit;
 
 pub use checked::{
     Ack, Action, Compression, Destination, Detectors, Format, Header, Index, Join, Limit, Log,
-    Measure, Receive, Redact, Serve, Settings, Shutdown, Telemetry,
+    Measure, Receive, Redact, Remote, Serve, Settings, Shutdown, Telemetry, Tls,
 };
 pub use error::Error;
 pub use memory::Bound;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::checked::{Ack, Action, Compression, Destination, Header, Settings};
+use super::checked::{Ack, Action, Compression, Destination, Header, Settings, Tls};
 use crate::export;
 use crate::index;
 use crate::join;
@@ -22,9 +22,29 @@ impl Settings {
             encoded_bytes_max: self.receive.encoded_bytes_max,
             inflight_bytes_max: self.receive.inflight_bytes_max,
             connections_max: self.receive.connections_max,
+            connections_per_peer_max: self.receive.connections_per_peer_max,
             streams_max: self.receive.streams_max,
             header_timeout: self.receive.header_timeout,
+            connection_age_max: self.receive.connection_age_max,
             ..receive::Settings::default()
+        }
+    }
+
+    /// For the gate of the doors.
+    #[must_use]
+    pub fn for_gate(&self) -> receive::Terms {
+        receive::Terms { auth: self.receive.auth.clone(), ..self.for_doors().terms() }
+    }
+
+    /// For the gate of the API. Answers may take longer than those of a door, and people keep a
+    /// page open.
+    #[must_use]
+    pub fn for_api_gate(&self) -> receive::Terms {
+        receive::Terms {
+            connection_age_max: Duration::from_secs(3600),
+            drain_timeout: Duration::from_secs(10),
+            auth: self.serve.auth.clone(),
+            ..receive::Settings::default().terms()
         }
     }
 
@@ -121,6 +141,19 @@ impl Settings {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.shutdown.deadline
+    }
+}
+
+impl Tls {
+    /// The files of a door that is encrypted.
+    #[must_use]
+    pub fn files(&self) -> Option<receive::Files> {
+        Some(receive::Files {
+            cert: self.cert_file.clone()?,
+            key: self.key_file.clone()?,
+            client_ca: self.client_ca_file.clone(),
+            oldest: self.min_version,
+        })
     }
 }
 

@@ -78,12 +78,12 @@ impl Doors {
     /// Waits until `connections` are open.
     async fn opens(&self, connections: u64) {
         for _ in 0..1000 {
-            if self.intake.counters().connections_open() == connections {
+            if self.intake.gate().open() == connections {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("{} connections are open", self.intake.counters().connections_open());
+        panic!("{} connections are open", self.intake.gate().open());
     }
 
     /// Waits until the handle holds `requests`.
