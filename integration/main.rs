@@ -9,5 +9,6 @@ mod docs;
 mod doors;
 mod joined;
 mod sdk;
+mod secure;
 mod support;
 mod tidy;

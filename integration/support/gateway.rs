@@ -29,13 +29,18 @@ pub(crate) struct Ports {
 impl Gateway {
     /// Starts the gateway with further `key=value` settings and waits until it is ready.
     pub(crate) async fn start(settings: &[&str]) -> Self {
+        let gateway = Self::start_unwaited(settings);
+        gateway.ready().await;
+        gateway
+    }
+
+    /// The same without waiting, for a test that waits in its own way.
+    pub(crate) fn start_unwaited(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
         let ports = Ports { grpc: free_port(), http: free_port(), api: free_port() };
         let process = spawn(folder.path(), ports, &settings);
-        let gateway = Self { process, folder, ports, settings };
-        gateway.ready().await;
-        gateway
+        Self { process, folder, ports, settings }
     }
 
     async fn ready(&self) {
@@ -50,6 +55,11 @@ impl Gateway {
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// The process, for what only the system can do to it.
+    pub(crate) fn pid(&self) -> String {
+        self.process.id().to_string()
     }
 
     /// Starts again on the same folder and the same ports.

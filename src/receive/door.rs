@@ -62,8 +62,8 @@ pub struct Entrance {
     pub gate: Gate,
     /// What connections may speak.
     pub speaks: Speaks,
-    /// Paths that anyone may ask for.
-    pub open: &'static [&'static str],
+    /// Which requests anyone may send.
+    pub open: fn(&Request<Incoming>) -> bool,
     /// The answer to those who may not.
     pub deny: Deny,
     /// Where requests go, with a [`Tenant`] among their extensions.
@@ -84,7 +84,7 @@ pub(super) async fn serve(
         Speaks::Both => status::http_denied,
     };
     let gate = door.intake.gate().clone();
-    Entrance { gate, speaks, open: &[], deny, router, stop: door.stop }.serve(listener).await
+    Entrance { gate, speaks, open: |_| false, deny, router, stop: door.stop }.serve(listener).await
 }
 
 /// Whose request it is.
@@ -200,7 +200,7 @@ impl Entrance {
         shown: Option<&Identity>,
         mut request: Request<Incoming>,
     ) -> Result<Request<Incoming>, Box<Response<Body>>> {
-        if self.open.contains(&request.uri().path()) {
+        if (self.open)(&request) {
             return Ok(request);
         }
         match self.gate.admit(shown, request.headers()) {

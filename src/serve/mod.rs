@@ -21,9 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +137,8 @@ pub async fn serve(
 ) -> Result<(), receive::Error> {
     let shared = Shared { sources, searches: Arc::new(Semaphore::new(SEARCHES_MAX)) };
     let (router, deny): (_, Deny) = (router(shared), problem::denied);
-    Entrance { gate, speaks: Speaks::Both, open: OPEN, deny, router, stop }.serve(listener).await
+    let open = |request: &Request<Incoming>| OPEN.contains(&request.uri().path());
+    Entrance { gate, speaks: Speaks::Both, open, deny, router, stop }.serve(listener).await
 }
 
 fn router(shared: Shared) -> Router {
