@@ -48,6 +48,12 @@ pub enum Speaks {
 /// How a door says no to a request with these headers.
 pub type Deny = fn(&HeaderMap, Denied) -> Response<Body>;
 
+/// Which requests anyone may send.
+pub type Open = fn(&Request<Incoming>) -> bool;
+
+/// A request with its tenant, or the answer to one that is not let in.
+type Admitted = Result<Request<Incoming>, Box<Response<Body>>>;
+
 /// One door of OTLP: the intake behind it, and the order to close it.
 #[derive(Clone)]
 pub(super) struct Door {
@@ -63,7 +69,7 @@ pub struct Entrance {
     /// What connections may speak.
     pub speaks: Speaks,
     /// Which requests anyone may send.
-    pub open: fn(&Request<Incoming>) -> bool,
+    pub open: Open,
     /// The answer to those who may not.
     pub deny: Deny,
     /// Where requests go, with a [`Tenant`] among their extensions.
@@ -124,7 +130,7 @@ impl Entrance {
             failing = false;
             match self.gate.seat(peer) {
                 Ok(seat) => {
-                    drop(tracker.spawn(self.clone().enter(stream, seat, Arc::clone(&builder))))
+                    tracker.spawn(self.clone().enter(stream, seat, Arc::clone(&builder)));
                 }
                 Err(away) => self.gate.turn_away(away),
             }
@@ -193,13 +199,8 @@ impl Entrance {
         drop(tokio::time::timeout(terms.drain_timeout, serving).await);
     }
 
-    /// The request with its tenant, or the answer to one that is not let in. Its body is not read
-    /// yet, and no route is chosen: what is not let in is let in nowhere.
-    fn admit(
-        &self,
-        shown: Option<&Identity>,
-        mut request: Request<Incoming>,
-    ) -> Result<Request<Incoming>, Box<Response<Body>>> {
+    /// The body is not read yet, and no route is chosen: what is not let in is let in nowhere.
+    fn admit(&self, shown: Option<&Identity>, mut request: Request<Incoming>) -> Admitted {
         if (self.open)(&request) {
             return Ok(request);
         }

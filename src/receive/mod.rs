@@ -42,7 +42,7 @@ use crate::ledger::Refusal;
 
 pub use auth::{Auth, Denied, Token, Wrong};
 pub use counters::{Counters, Tally};
-pub use door::{Deny, Entrance, Speaks};
+pub use door::{Deny, Entrance, Open, Speaks};
 pub use follow::follow;
 pub use gate::{Away, Gate, Terms};
 pub use grpc::serve_grpc;

@@ -21,10 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{Request, StatusCode};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +35,7 @@ use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::measure;
 use crate::receive;
-use crate::receive::{Counters, Deny, Entrance, Gate, Listener, Speaks};
+use crate::receive::{Counters, Deny, Entrance, Gate, Listener, Open, Speaks};
 
 /// How many searches run at a time.
 pub const SEARCHES_MAX: usize = 4;
@@ -137,7 +136,7 @@ pub async fn serve(
 ) -> Result<(), receive::Error> {
     let shared = Shared { sources, searches: Arc::new(Semaphore::new(SEARCHES_MAX)) };
     let (router, deny): (_, Deny) = (router(shared), problem::denied);
-    let open = |request: &Request<Incoming>| OPEN.contains(&request.uri().path());
+    let open: Open = |request| OPEN.contains(&request.uri().path());
     Entrance { gate, speaks: Speaks::Both, open, deny, router, stop }.serve(listener).await
 }
 

@@ -471,7 +471,7 @@ fn a_certificate_and_those_who_may_come_in_must_go_together() {
     let unix = "receive.otlp.grpc.listen=unix:/run/a.sock";
     let both = "receive.otlp.http.listen=unix:/run/a.sock";
     let twice = format!("receive.auth.tokens=[{TOKEN}, {}]", TOKEN.replace("shop", "bank"));
-    let cases: [(&[&str], &str); 8] = [
+    let cases = [
         (&cert[..1], "receive.tls.key_file is missing: receive.tls.cert_file needs it"),
         (&cert[1..], "receive.tls.cert_file is missing: receive.tls.key_file needs it"),
         (&[ca], "receive.tls.cert_file is missing: receive.tls.client_ca_file needs it"),

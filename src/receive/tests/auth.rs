@@ -13,10 +13,12 @@ use super::*;
 /// Of `sesame`.
 const SHOP: &str = "shop sha256:d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272";
 
-const RIGHT: &[(&str, &str)] = &[("authorization", "Bearer sesame")];
+type Headers = &'static [(&'static str, &'static str)];
+
+const RIGHT: Headers = &[("authorization", "Bearer sesame")];
 
 /// None, garbage, another scheme, another's name for it, two of which one is right.
-const WRONG: [&[(&str, &str)]; 5] = [
+const WRONG: [Headers; 5] = [
     &[],
     &[("authorization", "Bearer \u{e9}garbage")],
     &[("authorization", "Basic sesame")],
@@ -50,12 +52,7 @@ async fn call(request: ::http::request::Builder, body: &'static [u8], http2: boo
     Said { status: parts.status.as_u16(), grpc, kind, body: collected.to_bytes() }
 }
 
-fn request(
-    method: &str,
-    url: &str,
-    kind: &str,
-    headers: &[(&str, &str)],
-) -> ::http::request::Builder {
+fn request(method: &str, url: &str, kind: &str, headers: Headers) -> ::http::request::Builder {
     let request = ::http::Request::builder().method(method).uri(url).header("content-type", kind);
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
