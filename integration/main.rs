@@ -12,5 +12,6 @@ mod faults;
 mod joined;
 mod records;
 mod sdk;
+mod secure;
 mod support;
 mod tidy;

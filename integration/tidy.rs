@@ -23,10 +23,16 @@ const HOMES: &[(&str, &str)] = &[
     ("config", "settings"),
     ("dashmap", "evidence limit"),
     ("hdrhistogram", "measure"),
+    ("hyper_rustls", "export serve"),
     ("moka", "join"),
     ("opentelemetry_proto", "receive export demo"),
+    ("rustls", "receive export serve"),
+    ("sha2", "receive"),
+    ("subtle", "receive"),
     ("tantivy", "index"),
+    ("tokio_rustls", "receive export"),
     ("tonic", "receive export demo"),
+    ("x509_parser", "receive"),
 ];
 
 const FILE_LINES_MAX: usize = 400;

@@ -83,6 +83,12 @@ struct Search {
     /// The gateway to ask.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8317")]
     api: String,
+    /// A file that holds the token, for an API that asks for one.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificates of the authorities to trust in place of the system's, in PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// At most so many journeys.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -185,7 +191,12 @@ fn targets(level: Level) -> Targets {
 }
 
 fn ask(search: &Search) -> Outcome {
-    let asked = client::search(&search.api, &search.query, search.limit);
+    let target = client::Target {
+        api: &search.api,
+        token_file: search.token_file.as_deref(),
+        ca_file: search.ca_file.as_deref(),
+    };
+    let asked = client::search(target, &search.query, search.limit);
     let answer = runtime()?.block_on(asked)?;
     let text = if search.json { format!("{answer:#}\n") } else { client::table(&answer) };
     io::stdout().lock().write_all(text.as_bytes())?;

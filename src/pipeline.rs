@@ -16,12 +16,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use crate::drive;
 use crate::drive::{
-    CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Inlet, Inside, Listeners, Reloader,
+    CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Listeners, Reloader,
     Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover, tick,
 };
 use crate::evidence::Symbols;
@@ -34,7 +33,7 @@ use crate::log;
 use crate::log::Log;
 use crate::measure::Hops;
 use crate::receive;
-use crate::receive::Intake;
+use crate::receive::{Intake, Listener};
 use crate::redact;
 use crate::redact::Policy;
 use crate::serve;
@@ -60,6 +59,9 @@ pub enum Error {
     /// An address is taken, or not ours.
     #[error(transparent)]
     Listen(#[from] drive::ListenError),
+    /// A certificate.
+    #[error("cannot open the doors")]
+    Doors(#[from] receive::Error),
     /// The key of the pseudonyms.
     #[error("cannot make or read the key of the pseudonyms in {0}")]
     Key(std::path::PathBuf, #[source] io::Error),
@@ -140,6 +142,7 @@ impl Gateway {
         listeners: Listeners,
         read_again: ReadAgain,
     ) -> Result<Self, Error> {
+        let gates = Gates::open(settings)?;
         let key = settings.pseudonym_key();
         let key = key.map_err(|error| Error::Key(settings.data_dir.clone(), error))?;
         let policy = Arc::new(ArcSwap::from_pointee(Policy::new(&settings.for_redact(key))?));
@@ -154,11 +157,12 @@ impl Gateway {
             sources: read_again.settings_from,
             loaded: tokio::sync::Mutex::new(read_again.loaded),
             policy: Arc::clone(&policy),
+            gates: gates.clone(),
             exporters: Arc::clone(&parts.exporters),
             join,
             set_level: read_again.set_level,
         });
-        let intake = parts.intake(policy, settings);
+        let intake = parts.intake(policy, settings, &gates);
         let shards = Arc::new(joined.shards);
         let (again, exporters) = (Arc::clone(&reloader), Arc::clone(&parts.exporters));
         let sources = Arc::new(Sources {
@@ -170,6 +174,7 @@ impl Gateway {
             index: joined.index,
             ask: Arc::new(move |wanted| Box::pin(drive::ask(Arc::clone(&shards), wanted))),
             doors: Arc::clone(intake.counters()),
+            gates: vec![("otlp", gates.otlp.clone()), ("api", gates.api.clone())],
             exports: Arc::clone(&exporters.shown),
             reload: Arc::new(move || {
                 let again = Arc::clone(&again);
@@ -179,10 +184,16 @@ impl Gateway {
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });
-        let api = serve::serve(listeners.api, Arc::clone(&sources), parts.tokens.silence.clone());
+        let api = serve::serve(
+            listeners.api,
+            gates.api.clone(),
+            Arc::clone(&sources),
+            parts.tokens.silence.clone(),
+        );
         parts.tasks.others.watch("the API", api);
         parts.doors(listeners.grpc, listeners.http, intake, settings);
         let Parts { log, tokens, mut tasks, threads, .. } = parts;
+        gates.watch(&mut tasks.others, &tokens.halt);
         let ticking =
             tick(log.clone(), joined.watched, Arc::clone(&exporters), tokens.halt.clone());
         tasks.others.spawn(ticking);
@@ -336,7 +347,7 @@ impl Parts {
         Ok(Some(Keeper::open(index, describer, symbols, drive::now())?))
     }
 
-    fn intake(&self, policy: Arc<ArcSwap<Policy>>, settings: &Settings) -> Intake {
+    fn intake(&self, policy: Arc<ArcSwap<Policy>>, settings: &Settings, gates: &Gates) -> Intake {
         let delivered = Arc::clone(&self.exporters.delivered);
         let timeout = settings.log.e2e_timeout;
         let receive = &settings.receive;
@@ -352,13 +363,13 @@ impl Parts {
                 .then_some(EndToEnd { delivered, timeout }),
             warned: AtomicU64::new(0),
         };
-        Intake::new(intake.handle(), settings.for_doors())
+        Intake::behind(gates.otlp.clone(), intake.handle(), settings.for_doors())
     }
 
     fn doors(
         &mut self,
-        grpc: Option<TcpListener>,
-        http: Option<TcpListener>,
+        grpc: Option<Listener>,
+        http: Option<Listener>,
         intake: Intake,
         settings: &Settings,
     ) {

@@ -46,6 +46,12 @@ impl Gateway {
         Self::start_with_file("", settings).await
     }
 
+    /// The same without waiting, for a test that waits in its own way.
+    pub(crate) fn start_unwaited(settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|it| (*it).to_owned()).collect();
+        Self::begin(Plan { settings, ..Plan::default() })
+    }
+
     /// Starts the gateway with this file of settings as well.
     pub(crate) async fn start_with_file(text: &str, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|it| (*it).to_owned()).collect();
@@ -54,13 +60,17 @@ impl Gateway {
 
     /// Starts the gateway as planned and waits until it is ready.
     pub(crate) async fn start_as(plan: Plan) -> Self {
+        let gateway = Self::begin(plan);
+        gateway.ready().await;
+        gateway
+    }
+
+    fn begin(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(file(folder.path()), &plan.file).unwrap();
         let ports = Ports { grpc: free_port(), http: free_port(), api: free_port() };
         let process = spawn(folder.path(), ports, &plan);
-        let gateway = Self { process, folder, ports, plan };
-        gateway.ready().await;
-        gateway
+        Self { process, folder, ports, plan }
     }
 
     /// Replaces the file of settings.
@@ -88,6 +98,11 @@ impl Gateway {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
+    }
+
+    /// The process, for what only the system can do to it.
+    pub(crate) fn pid(&self) -> String {
+        self.process.id().to_string()
     }
 
     /// Starts again on the same folder and the same ports.

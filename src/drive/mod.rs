@@ -24,6 +24,7 @@ pub(crate) use exporters::Exporters;
 pub(crate) use feed::Feed;
 pub(crate) use finish::{Finish, Finished};
 pub(crate) use intake::{EndToEnd, Intake};
+pub(crate) use listen::Gates;
 pub use listen::{ListenError, Listeners};
 pub(crate) use reload::{Reloader, SetLevel};
 pub(crate) use repeats::Repeats;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use super::Exporters;
+use super::{Exporters, Gates};
 use crate::redact::Policy;
 use crate::settings::{Loaded, Settings, Sources};
 
@@ -19,6 +19,7 @@ pub(crate) struct Reloader {
     /// Locked while settings are read: one after the other.
     pub(crate) loaded: Mutex<Loaded>,
     pub(crate) policy: Arc<ArcSwap<Policy>>,
+    pub(crate) gates: Gates,
     pub(crate) exporters: Arc<Exporters>,
     /// The consumer that is always there.
     pub(crate) join: String,
@@ -45,6 +46,7 @@ impl Reloader {
         let changed = new.changed_since(&loaded).map_err(|error| whole(&error))?;
         let policy = policy(&new.settings)?;
         self.policy.store(Arc::new(policy));
+        self.gates.reload().await;
         (self.set_level)(new.settings.telemetry.level);
         self.exporters.apply(&new.settings.export).await;
         self.exporters.forget_all_but(&new.settings.export, &self.join);

@@ -90,9 +90,26 @@ impl Source {
     }
 }
 
-/// Whose data it is. One tenant until identities are mapped.
+/// Whose data it is. The default is the tenant `default`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(pub u32);
+
+impl Tenant {
+    /// The name of the tenant when nobody is asked who they are.
+    pub const DEFAULT: &str = "default";
+
+    /// The tenant of a name. It is the same on every machine and after every start, since batches
+    /// in the log carry it: the first 32 bits of the name's digest.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        if name == Self::DEFAULT {
+            return Self::default();
+        }
+        let digest = blake3::hash(name.as_bytes());
+        let [a, b, c, d, ..] = *digest.as_bytes();
+        Self(u32::from_le_bytes([a, b, c, d]))
+    }
+}
 
 /// What a request was, byte for byte, as its sender sent it. Equal for a request that is sent again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,4 +147,15 @@ pub struct Place {
     pub batch: Position,
     /// Offset of the length prefix within the batch's bytes.
     pub offset: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_the_same_number_for_ever() {
+        assert_eq!(Tenant::named("default"), Tenant(0));
+        assert_eq!(Tenant::named("shop"), Tenant(2_078_091_908));
+    }
 }

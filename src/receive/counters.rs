@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::evidence::Source;
 use crate::ledger::Refusal;
 
-/// The counts of all doors. They only grow, the open connections aside.
+/// The counts of all doors. They only grow.
 #[derive(Debug, Default)]
 pub struct Counters {
     sources: [Tally; Source::ALL.len()],
-    open: AtomicU64,
-    turned_away: AtomicU64,
 }
 
 /// The counts of one source.
@@ -35,30 +33,6 @@ impl Counters {
             Source::OtlpJson => json,
             Source::Flows => flows,
         }
-    }
-
-    /// Connections that are open now.
-    #[must_use]
-    pub fn connections_open(&self) -> u64 {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    /// Connections that were closed at once because `connections_max` were open.
-    #[must_use]
-    pub fn connections_turned_away(&self) -> u64 {
-        self.turned_away.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn opened(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn closed(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn turned_away(&self) {
-        self.turned_away.fetch_add(1, Ordering::Relaxed);
     }
 }
 

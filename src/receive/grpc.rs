@@ -9,17 +9,17 @@ use axum::routing::{MethodRouter, any};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::body::collect;
 use super::budget::Hold;
-use super::door::{Door, Speaks, serve};
+use super::door::{Door, Speaks, serve, tenant};
 use super::inflate::{Coding, inflate};
+use super::listener::Listener;
 use super::status::{self, media_type};
 use super::{Denial, Error, Intake, Raw, Reply};
-use crate::evidence::{Signal, Source, Tenant};
+use crate::evidence::{Signal, Source};
 use crate::ledger::Refusal;
 
 /// The compressed flag and the length.
@@ -30,7 +30,7 @@ const PREFIX_BYTES: usize = 5;
 /// # Errors
 /// When the listener cannot be used.
 pub async fn serve_grpc(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     intake: Intake,
     stop: CancellationToken,
 ) -> Result<(), Error> {
@@ -44,7 +44,7 @@ pub async fn serve_grpc(
         )
         .fallback(|| async { refuse(Status::unimplemented("no such method")) })
         .with_state(door.clone());
-    serve(listener, router, Speaks::Http2, door).await
+    serve(listener.into(), router, Speaks::Http2, door).await
 }
 
 fn on(signal: Signal) -> MethodRouter<Door> {
@@ -92,6 +92,7 @@ async fn take(
         return Err(Denial::new(Refusal::Closing, "the gateway is closing"));
     }
     let settings = door.intake.settings();
+    let tenant = tenant(&request);
     let body = request.into_body();
     let limit = coding.wire_bytes_max(settings).saturating_add(PREFIX_BYTES);
     let mut hold = door.intake.hold(body.size_hint().exact(), limit)?;
@@ -99,7 +100,7 @@ async fn take(
     door.intake.counters().of(Source::OtlpGrpc).add_encoded(framed.len());
     let (coding, message) = unframe(coding, framed)?;
     let (bytes, hold) = inflate(coding, message, settings.request_bytes_max, hold).await?;
-    Ok((Raw { signal, source: Source::OtlpGrpc, tenant: Tenant::default(), bytes }, hold))
+    Ok((Raw { signal, source: Source::OtlpGrpc, tenant, bytes }, hold))
 }
 
 /// The one message of a unary request, and how it is compressed.

@@ -8,18 +8,18 @@ use axum::http::{HeaderMap, Response};
 use axum::routing::{MethodRouter, post};
 use bytes::Bytes;
 use http_body::Body as _;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::body::collect;
 use super::budget::Hold;
-use super::door::{Door, Speaks, serve};
+use super::door::{Door, Speaks, serve, tenant};
 use super::flow::{self, Lines};
 use super::inflate::{Coding, inflate};
 use super::intake::away;
+use super::listener::Listener;
 use super::status::{self, Form, media_type};
 use super::{Denial, Error, Intake, Raw, Reply, json, now};
-use crate::evidence::{Signal, Source, Tenant};
+use crate::evidence::{Signal, Source};
 use crate::ledger::Refusal;
 
 /// Serves OTLP over HTTP and flow lines until `stop`, then lets requests in flight end.
@@ -27,7 +27,7 @@ use crate::ledger::Refusal;
 /// # Errors
 /// When the listener cannot be used.
 pub async fn serve_http(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     intake: Intake,
     stop: CancellationToken,
 ) -> Result<(), Error> {
@@ -38,7 +38,7 @@ pub async fn serve_http(
         .route("/v1/metrics", on(Signal::Metrics))
         .route("/v1/flows", post(flows).fallback(|| async { status::wrong_method() }))
         .with_state(door.clone());
-    serve(listener, router, Speaks::Both, door).await
+    serve(listener.into(), router, Speaks::Both, door).await
 }
 
 fn on(signal: Signal) -> MethodRouter<Door> {
@@ -71,8 +71,9 @@ async fn flows(State(door): State<Door>, request: Request) -> Response<Body> {
     let (true, Some(coding)) = (is_lines(request.headers()), coding(request.headers())) else {
         return unsupported(&door, Source::Flows);
     };
+    let tenant = tenant(&request);
     let reply = match take_lines(&door, coding, request).await {
-        Ok((lines, hold)) => lines.deliver(&door.intake, hold).await,
+        Ok((lines, hold)) => lines.of(tenant).deliver(&door.intake, hold).await,
         Err(denial) => denial.into(),
     };
     answer(&door, Source::Flows, Form::Json, Signal::Logs, reply)
@@ -86,13 +87,14 @@ async fn take(
     coding: Coding,
     request: Request,
 ) -> Result<(Raw, Hold), Denial> {
+    let tenant = tenant(&request);
     let (bytes, hold) = body(door, source, coding, request).await?;
     if source != Source::OtlpJson {
-        return Ok((Raw { signal, source, tenant: Tenant::default(), bytes }, hold));
+        return Ok((Raw { signal, source, tenant, bytes }, hold));
     }
     let limit = door.intake.settings().request_bytes_max;
     let (bytes, hold) = away(bytes, move |text| json::transcode(signal, text, limit, hold)).await?;
-    Ok((Raw { signal, source, tenant: Tenant::default(), bytes }, hold))
+    Ok((Raw { signal, source, tenant, bytes }, hold))
 }
 
 async fn take_lines(

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 
 use super::budget::{Budget, Hold};
-use super::{Counters, Denial, Handle, Raw, Reply, Settings};
+use super::{Counters, Denial, Gate, Handle, Raw, Reply, Settings};
 use crate::ledger::Refusal;
 
 /// A request takes this much of the budget before anything is known of its size.
@@ -21,19 +20,25 @@ pub struct Intake {
     handle: Handle,
     settings: Arc<Settings>,
     budget: Budget,
-    connections: Arc<Semaphore>,
+    gate: Gate,
     counters: Arc<Counters>,
 }
 
 impl Intake {
-    /// The doors of one gateway share one intake.
+    /// The doors of one gateway share one intake. Nobody is asked who they are.
     #[must_use]
     pub fn new(handle: Handle, settings: Settings) -> Self {
-        let connections = settings.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+        let gate = Gate::new(settings.terms(), None);
+        Self::behind(gate, handle, settings)
+    }
+
+    /// The same behind a gate.
+    #[must_use]
+    pub fn behind(gate: Gate, handle: Handle, settings: Settings) -> Self {
         Self {
             handle,
             budget: Budget::new(settings.inflight_bytes_max),
-            connections: Arc::new(Semaphore::new(connections)),
+            gate,
             counters: Arc::default(),
             settings: Arc::new(settings),
         }
@@ -55,8 +60,8 @@ impl Intake {
         &self.settings
     }
 
-    pub(super) fn connections(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.connections)
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// A part of the budget for a request whose head claims `length` bytes of at most `limit`.

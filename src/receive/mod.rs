@@ -2,7 +2,8 @@
 //!
 //! In: OTLP over gRPC and HTTP, Hubble flow lines over HTTP and from a file. Out: [`Raw`] requests,
 //! always OTLP protobuf, to the [`Handle`] of the later stages, whose [`Reply`] goes back to the
-//! sender. Holds: at most `inflight_bytes_max` of requests on their way, for all doors together;
+//! sender. Before a body is read, the [`Gate`] says whether its connection may be and whose it is.
+//! Holds: at most `inflight_bytes_max` of requests on their way, for all doors together;
 //! past that a request is refused as [`Refusal::Busy`] and its sender retries.
 //!
 //! gRPC is framed here and not by tonic's server: tonic reserves memory by a length that nobody
@@ -10,18 +11,23 @@
 //! answers an oversize message with the retryable `OUT_OF_RANGE`. Both protocols share one bounded
 //! way from the wire to bytes.
 
+mod auth;
 mod body;
 mod budget;
 mod counters;
 mod door;
 mod flow;
 mod follow;
+mod gate;
 mod grpc;
 mod http;
+mod identity;
 mod inflate;
 mod intake;
 mod json;
+mod listener;
 mod status;
+mod tls;
 
 use std::io;
 use std::path::PathBuf;
@@ -34,11 +40,17 @@ use bytes::Bytes;
 use crate::evidence::{Nanos, Signal, Source, Tenant};
 use crate::ledger::Refusal;
 
+pub use auth::{Auth, Denied, Token, Wrong};
 pub use counters::{Counters, Tally};
+pub use door::{Deny, Entrance, Open, Speaks};
 pub use follow::follow;
+pub use gate::{Away, Gate, Terms};
 pub use grpc::serve_grpc;
 pub use http::serve_http;
+pub use identity::Rule;
 pub use intake::Intake;
+pub use listener::{Address, Listener};
+pub use tls::{Files, Look, Tls, Version};
 
 /// One request, as a door hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +106,12 @@ pub struct Settings {
     pub line_bytes_max: usize,
     /// Open connections of both protocols together; more are closed at once, and counted.
     pub connections_max: usize,
+    /// Open connections of one address, or of one /64 of IPv6.
+    pub connections_per_peer_max: usize,
     /// Requests at one time on one HTTP/2 connection.
     pub streams_max: u32,
-    /// From the connection, or the end of a request, to the whole head of the next.
+    /// For the TLS handshake; then from there, or from the end of a request, to the whole head of
+    /// the next.
     pub header_timeout: Duration,
     /// From a request's head to the end of its body.
     pub body_timeout: Duration,
@@ -118,6 +133,7 @@ impl Default for Settings {
             inflight_bytes_max: 128 << 20,
             line_bytes_max: 256 << 10,
             connections_max: 1024,
+            connections_per_peer_max: 256,
             streams_max: 200,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -125,6 +141,22 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(5),
             retry_after: Duration::from_secs(1),
             poll_interval: Duration::from_millis(250),
+        }
+    }
+}
+
+impl Settings {
+    /// For the gate of these doors; nobody is asked who they are.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms {
+            connections_max: self.connections_max,
+            connections_per_peer_max: self.connections_per_peer_max,
+            streams_max: self.streams_max,
+            header_timeout: self.header_timeout,
+            connection_age_max: self.connection_age_max,
+            drain_timeout: self.drain_timeout,
+            auth: Auth::default(),
         }
     }
 }
@@ -137,6 +169,30 @@ pub enum Error {
     Listener {
         /// The cause.
         source: io::Error,
+    },
+    /// A file of TLS cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file of TLS holds something else.
+    #[error("{} holds no {what} in PEM", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+    },
+    /// The certificate and its key do not go together, or are of a kind that is not spoken.
+    #[error("cannot use the certificate in {}", path.display())]
+    Tls {
+        /// The file of the certificate.
+        path: PathBuf,
+        /// The cause.
+        source: rustls::Error,
     },
     /// The place for checkpoints cannot be used.
     #[error("cannot keep checkpoints in {dir}")]

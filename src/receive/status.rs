@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 use tonic::{Code, Status};
 
-use super::{Denial, Reply};
+use super::{Denial, Denied, Reply};
 use crate::evidence::Signal;
 use crate::ledger::Refusal;
 use crate::wire::write_varint;
@@ -104,6 +104,38 @@ pub(super) fn grpc(denial: &Denial, retry: Duration) -> Status {
     Status::with_details(code, message, details.into())
 }
 
+/// The answer to a gRPC request that is not let in.
+pub(super) fn grpc_denied(_: &HeaderMap, denied: Denied) -> Response<Body> {
+    Status::new(denied_code(denied), denied.message()).into_http()
+}
+
+/// The answer to an HTTP request that is not let in; plain text when its encoding is unknown.
+pub(super) fn http_denied(headers: &HeaderMap, denied: Denied) -> Response<Body> {
+    let (code, message) = (denied_code(denied), denied.message());
+    let (body, kind) = match Form::of(headers) {
+        Some(form) => (encoded(form, code, message), form.content_type()),
+        None => (message.into(), HeaderValue::from_static("text/plain")),
+    };
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    *response.status_mut() = match denied {
+        Denied::NoTenant => StatusCode::FORBIDDEN,
+        Denied::NoCredential | Denied::WrongCredential => {
+            let bearer = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+            StatusCode::UNAUTHORIZED
+        }
+    };
+    response
+}
+
+fn denied_code(denied: Denied) -> Code {
+    match denied {
+        Denied::NoCredential | Denied::WrongCredential => Code::Unauthenticated,
+        Denied::NoTenant => Code::PermissionDenied,
+    }
+}
+
 /// `Export*ServiceResponse`: the three signals number their fields alike.
 pub(super) fn response(rejected: u64, message: &str) -> Vec<u8> {
     let mut partial = Vec::new();
@@ -182,7 +214,10 @@ fn success(form: Form, signal: Signal, rejected: u64, message: &str) -> Vec<u8> 
 
 /// `google.rpc.Status`.
 fn failure(form: Form, refusal: Refusal, message: &str) -> Vec<u8> {
-    let code = grpc_code(refusal);
+    encoded(form, grpc_code(refusal), message)
+}
+
+fn encoded(form: Form, code: Code, message: &str) -> Vec<u8> {
     match form {
         Form::Json => {
             json!({ "code": i32::from(code), "message": message }).to_string().into_bytes()

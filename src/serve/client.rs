@@ -1,15 +1,37 @@
 //! The other end of the API: what `hopline search` asks and how it shows the answer.
 
 use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Request;
+use http::header::AUTHORIZATION;
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 
 /// An answer of a thousand journeys has room in this.
 const ANSWER_BYTES_MAX: usize = 128 << 20;
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// `http://host:port` or `https://host:port`.
+    pub api: &'a str,
+    /// A file that holds the token, for an API that asks for one.
+    pub token_file: Option<&'a Path>,
+    /// The authorities to trust in place of the system's, in PEM.
+    pub ca_file: Option<&'a Path>,
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +42,19 @@ pub enum Error {
         /// What was given.
         url: String,
         /// Why.
-        source: http::uri::InvalidUri,
+        source: http::Error,
     },
+    /// A file that was given cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The client cannot speak TLS.
+    #[error("no certificate authority is known: {0}")]
+    Trust(String),
     /// Nobody answers.
     #[error("no gateway answers at {api}")]
     Unreachable {
@@ -42,12 +75,18 @@ pub enum Error {
 ///
 /// # Errors
 /// When there is no answer, or it says that the query is wrong.
-pub async fn search(api: &str, query: &str, limit: u32) -> Result<Value, Error> {
-    let api = api.trim_end_matches('/');
+pub async fn search(target: Target<'_>, query: &str, limit: u32) -> Result<Value, Error> {
+    let api = target.api.trim_end_matches('/');
     let url = format!("{api}/api/v1/search?limit={limit}&q={}", escaped(query));
-    let uri = url.parse().map_err(|source| Error::Address { url, source })?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let asked = client.get(uri).await;
+    let mut request = Request::get(&url);
+    if let Some(path) = target.token_file {
+        let token = String::from_utf8_lossy(&read(path)?).trim().to_owned();
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(Empty::<Bytes>::new());
+    let request = request.map_err(|source| Error::Address { url, source })?;
+    let client = Client::builder(TokioExecutor::new()).build(connector(target)?);
+    let asked = client.request(request).await;
     let response = asked.map_err(|source| Error::Unreachable { api: api.to_owned(), source })?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
@@ -55,6 +94,31 @@ pub async fn search(api: &str, query: &str, limit: u32) -> Result<Value, Error> 
     let answer: Value =
         serde_json::from_slice(&body).map_err(|error| Error::Answer(error.to_string()))?;
     if status.is_success() { Ok(answer) } else { Err(Error::Refused(refusal(&answer, query))) }
+}
+
+/// Authorities are only looked for when they are needed.
+fn connector(target: Target<'_>) -> Result<HttpsConnector<HttpConnector>, Error> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = target.ca_file {
+        let pem = read(path)?;
+        let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).flatten().collect();
+        roots.add_parsable_certificates(found);
+    } else if target.api.starts_with("https:") {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err(Error::Trust(format!("{:?}", found.errors)));
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| Error::Trust(error.to_string()))?;
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    Ok(HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
 /// What is wrong, with a mark under the query where it went wrong.

@@ -38,6 +38,7 @@ fn write(sources: &Sources, found: &Found) -> String {
     let mut text = String::new();
     let mut page = Page::new(&mut text);
     doors(sources, &mut page);
+    super::doors::write(&sources.gates, &mut page);
     ledger(sources, &mut page);
     redacted(sources, &mut page);
     log(sources, &mut page);
@@ -75,9 +76,6 @@ fn doors(sources: &Sources, page: &mut Page<'_>) {
             page.sample(name, &labels, doors.of(source).refused(refusal));
         }
     }
-    let name = "hopline_door_connections";
-    page.family(name, Kind::Gauge, "Open connections.");
-    page.sample(name, &[], doors.connections_open());
 }
 
 fn ledger(sources: &Sources, page: &mut Page<'_>) {

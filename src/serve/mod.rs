@@ -5,6 +5,7 @@
 //! threads, at most [`SEARCHES_MAX`] at a time; more wait.
 
 pub mod client;
+mod doors;
 mod hops;
 mod journeys;
 mod metrics;
@@ -25,7 +26,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,8 @@ use crate::join::{Held, Journey};
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::measure;
-use crate::receive::Counters;
+use crate::receive;
+use crate::receive::{Counters, Deny, Entrance, Gate, Listener, Open, Speaks};
 use crate::redact::Cut;
 
 /// How many searches run at a time.
@@ -90,6 +91,8 @@ pub struct Sources {
     pub ask: Ask,
     /// The doors.
     pub doors: Arc<Counters>,
+    /// Who comes in at the doors and at the API, by the name of what is behind.
+    pub gates: Vec<(&'static str, Gate)>,
     /// The destinations.
     pub exports: Arc<ArcSwap<Vec<Export>>>,
     /// Reads the settings again; answers what it did, or why it did nothing.
@@ -151,26 +154,23 @@ pub(crate) struct Shared {
     pub(crate) searches: Arc<Semaphore>,
 }
 
-/// The API cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The listener failed for good.
-    #[error("cannot serve the API")]
-    Serve(#[source] std::io::Error),
-}
+/// What a supervisor asks for, which has no credential.
+const OPEN: &[&str] = &["/healthz", "/readyz"];
 
-/// Answers until `stop`.
+/// Answers those whom `gate` lets in, until `stop`.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// When the listener cannot be used.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
+    gate: Gate,
     sources: Arc<Sources>,
     stop: CancellationToken,
-) -> Result<(), Error> {
+) -> Result<(), receive::Error> {
     let shared = Shared { sources, searches: Arc::new(Semaphore::new(SEARCHES_MAX)) };
-    let served = axum::serve(listener, router(shared));
-    served.with_graceful_shutdown(stop.cancelled_owned()).await.map_err(Error::Serve)
+    let (router, deny): (_, Deny) = (router(shared), problem::denied);
+    let open: Open = |request| OPEN.contains(&request.uri().path());
+    Entrance { gate, speaks: Speaks::Both, open, deny, router, stop }.serve(listener).await
 }
 
 fn router(shared: Shared) -> Router {

@@ -1,11 +1,12 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 use axum::Json;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::query;
+use crate::receive::Denied;
 
 /// Why there is no answer, for a program and for a person.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -66,6 +67,15 @@ impl From<query::Failure> for Problem {
             other => Self::bad(other.to_string()),
         }
     }
+}
+
+/// The answer to a request that is not let in.
+pub(super) fn denied(_: &HeaderMap, denied: Denied) -> Response {
+    if denied == Denied::NoTenant {
+        return Problem::new(StatusCode::FORBIDDEN, denied.message()).into_response();
+    }
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, denied.message());
+    ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 
 pub(crate) async fn unknown_path(uri: Uri) -> Problem {

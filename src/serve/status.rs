@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
+use super::doors::{DoorPart, door};
 use super::problem::Problem;
 use super::{Found, Shared, Sources, Wanted};
 use crate::evidence::Signal;
@@ -19,6 +20,7 @@ pub(crate) struct Status {
     version: &'static str,
     /// What an OK to a sender means: `wal`, `memory` or `e2e`.
     ack: &'static str,
+    doors: Vec<DoorPart>,
     ledger: LedgerPart,
     log: LogPart,
     join: JoinPart,
@@ -160,6 +162,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.ack,
+        doors: sources.gates.iter().map(|(name, gate)| door(name, gate)).collect(),
         ledger: ledger(&sources.ledger),
         log: log(&status),
         join: JoinPart {

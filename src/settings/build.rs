@@ -1,13 +1,15 @@
 //! Raw settings to checked ones: each key is named once, with its type and range.
 
 use super::checked::{
-    Ack, Action, Compression, Destination, Detectors, Format, Header, Index, Join, Limit, Log,
-    Measure, Protocol, Receive, Redact, Serve, Settings, Shutdown, Telemetry, Tls, WhenFull,
+    Ack, Action, ClientTls, Compression, Destination, Detectors, Format, Header, Index, Join,
+    Limit, Log, Measure, Protocol, Receive, Redact, Remote, Serve, Settings, Shutdown, Telemetry,
+    Tls, WhenFull,
 };
 use super::error::Error;
 use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
 use crate::evidence::Signal;
+use crate::receive::{Auth, Version};
 
 /// Each value for itself; whether they go together is another matter.
 pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
@@ -28,7 +30,9 @@ pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
         export: export(raw)?,
         serve: Serve {
             listen: raw.address("serve.listen")?,
-            allow_remote: raw.flag("serve.allow_remote")?,
+            allow_remote: remote(raw, "serve")?,
+            tls: tls(raw, "serve")?,
+            auth: auth(raw, "serve")?,
         },
         telemetry: telemetry(raw)?,
         shutdown: Shutdown { deadline: raw.duration("shutdown.deadline", 10 * MS..=HOUR)? },
@@ -39,18 +43,48 @@ fn receive(raw: &Raw) -> Result<Receive, Error> {
     Ok(Receive {
         grpc: raw.door("receive.otlp.grpc.listen")?,
         http: raw.door("receive.otlp.http.listen")?,
-        allow_remote: raw.flag("receive.allow_remote")?,
+        allow_remote: remote(raw, "receive")?,
+        tls: tls(raw, "receive")?,
+        auth: auth(raw, "receive")?,
         request_bytes_max: raw.bytes("receive.request_bytes_max", KIB..=GIB)?,
         encoded_bytes_max: raw.bytes("receive.encoded_bytes_max", KIB..=GIB)?,
         request_items_max: raw.count("receive.request_items_max", 1..=10_000_000)?,
         inflight_bytes_max: raw.bytes("receive.inflight_bytes_max", KIB..=64 * GIB)?,
         connections_max: raw.count("receive.connections_max", 1..=65_536)?,
+        connections_per_peer_max: raw.count("receive.connections_per_peer_max", 1..=65_536)?,
         streams_max: raw.count("receive.streams_max", 1..=65_536)?,
         repeat_window: Some(raw.duration("receive.repeat_window", 0..=DAY)?)
             .filter(|window| !window.is_zero()),
         repeats_max: raw.count("receive.repeats_max", 1..=100_000_000)?,
         header_timeout: raw.duration("receive.header_timeout", 10 * MS..=5 * MINUTE)?,
+        connection_age_max: raw.duration("receive.connection_age_max", SECOND..=DAY)?,
         follow: raw.texts("receive.flows.follow")?,
+    })
+}
+
+/// When the doors of a group may listen beyond this machine.
+fn remote(raw: &Raw, group: &str) -> Result<Remote, Error> {
+    let words = [("secured", Remote::Secured), ("insecurely", Remote::Insecurely)];
+    raw.choice(&format!("{group}.allow_remote"), &words)
+}
+
+fn tls(raw: &Raw, group: &str) -> Result<Tls, Error> {
+    let key = |name: &str| format!("{group}.tls.{name}");
+    let versions = [("1.2", Version::Tls12), ("1.3", Version::Tls13)];
+    Ok(Tls {
+        cert_file: raw.file(&key("cert_file"))?,
+        key_file: raw.file(&key("key_file"))?,
+        client_ca_file: raw.file(&key("client_ca_file"))?,
+        min_version: raw.choice(&key("min_version"), &versions)?,
+    })
+}
+
+fn auth(raw: &Raw, group: &str) -> Result<Auth, Error> {
+    let (token, identity) =
+        ("tenant sha256:<64 hex digits>", "tenant spiffe://domain/path, whose end may be /*");
+    Ok(Auth {
+        tokens: raw.lines(&format!("{group}.auth.tokens"), token)?,
+        identities: raw.lines(&format!("{group}.auth.identities"), identity)?,
     })
 }
 
@@ -167,7 +201,7 @@ fn destination(raw: &Raw, name: Option<&str>) -> Result<Destination, Error> {
         batch_wait: raw.duration(&key("batch_wait"), 0..=MINUTE)?,
         when_full: raw.choice(&key("when_full"), &policies)?,
         backlog_max: raw.bytes(&key("backlog_max"), 64 * KIB..=64 * TIB)?,
-        tls: Tls {
+        tls: ClientTls {
             ca_file: raw.optional(&key("ca_file"))?,
             cert_file: raw.optional(&key("cert_file"))?,
             key_file: raw.optional(&key("key_file"))?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::secret::Secret;
 use crate::evidence::Signal;
+use crate::receive::{Address, Auth, Version};
 
 /// All settings, checked one by one and together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +43,15 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receive {
     /// `receive.otlp.grpc.listen`, `None` when off.
-    pub grpc: Option<SocketAddr>,
+    pub grpc: Option<Address>,
     /// `receive.otlp.http.listen`, `None` when off.
-    pub http: Option<SocketAddr>,
-    /// Whether the doors may listen beyond this machine.
-    pub allow_remote: bool,
+    pub http: Option<Address>,
+    /// When the doors may listen beyond this machine.
+    pub allow_remote: Remote,
+    /// The doors' certificate.
+    pub tls: Tls,
+    /// Who may send.
+    pub auth: Auth,
     /// The largest request, decompressed.
     pub request_bytes_max: usize,
     /// The largest request on the wire.
@@ -55,18 +60,44 @@ pub struct Receive {
     pub request_items_max: u64,
     /// What all requests in progress may hold together.
     pub inflight_bytes_max: usize,
-    /// Open connections at each door.
+    /// Open connections of both doors together.
     pub connections_max: usize,
+    /// Open connections of one address.
+    pub connections_per_peer_max: usize,
     /// Requests at a time on one HTTP/2 connection.
     pub streams_max: u32,
     /// How long a request is known by its bytes; `None` when none is.
     pub repeat_window: Option<Duration>,
     /// Requests known at a time.
     pub repeats_max: usize,
-    /// How long a client may take to send a head.
+    /// How long a client may take to shake hands, and to send a head.
     pub header_timeout: Duration,
+    /// When a connection is asked to end.
+    pub connection_age_max: Duration,
     /// `receive.flows.follow`: files of flows to read as they grow.
     pub follow: Vec<PathBuf>,
+}
+
+/// When a door may listen beyond this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// When it is encrypted and asks who is there.
+    Secured,
+    /// Always.
+    Insecurely,
+}
+
+/// `tls`: the certificate of a door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain; `None` when the door is not encrypted.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+    /// Who signs the certificates that clients must show.
+    pub client_ca_file: Option<PathBuf>,
+    /// The oldest version.
+    pub min_version: Version,
 }
 
 /// `redact`: secrets.
@@ -268,7 +299,7 @@ pub struct Destination {
     /// How much of the log may wait for it.
     pub backlog_max: u64,
     /// Whom it has to prove itself to be, and how Hopline does.
-    pub tls: Tls,
+    pub tls: ClientTls,
     /// The way to it.
     pub proxy: Option<String>,
     /// What the proxy is told.
@@ -297,7 +328,7 @@ pub enum WhenFull {
 
 /// The files of a destination over `https://`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
+pub struct ClientTls {
     /// Who may have signed its certificate.
     pub ca_file: Option<PathBuf>,
     /// What is shown to it.
@@ -329,12 +360,16 @@ pub enum Compression {
 }
 
 /// `serve`: the door for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serve {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Whether it may listen beyond this machine.
-    pub allow_remote: bool,
+    /// When it may listen beyond this machine.
+    pub allow_remote: Remote,
+    /// Its certificate.
+    pub tls: Tls,
+    /// Who may ask.
+    pub auth: Auth,
 }
 
 /// `telemetry`: what Hopline says about itself.

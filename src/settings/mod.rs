@@ -6,6 +6,7 @@
 
 mod build;
 mod checked;
+mod doors;
 mod error;
 mod key;
 mod leaf;
@@ -21,8 +22,9 @@ mod together;
 mod unit;
 
 pub use checked::{
-    Ack, Action, Compression, Destination, Detectors, Format, Header, Index, Join, Limit, Log,
-    Measure, Protocol, Receive, Redact, Serve, Settings, Shutdown, Telemetry, Tls, WhenFull,
+    Ack, Action, ClientTls, Compression, Destination, Detectors, Format, Header, Index, Join,
+    Limit, Log, Measure, Protocol, Receive, Redact, Remote, Serve, Settings, Shutdown, Telemetry,
+    Tls, WhenFull,
 };
 pub use error::Error;
 pub use memory::Bound;

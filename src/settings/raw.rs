@@ -159,7 +159,8 @@ impl Raw {
 
 /// The value as it may be shown.
 pub(super) fn shown(key: &str, leaf: &Leaf) -> String {
-    let is_empty = *leaf == Leaf::Nothing || *leaf == Leaf::Text(String::new());
+    let nothing = [Leaf::Nothing, Leaf::Text(String::new()), Leaf::List(Vec::new())];
+    let is_empty = nothing.contains(leaf);
     if !is_empty && is_secret(key, leaf) { MASKED.to_owned() } else { leaf.to_string() }
 }
 
@@ -174,14 +175,17 @@ pub(super) fn header(rest: &str) -> Option<&str> {
     rest.strip_prefix(HEADERS)?.strip_prefix('.').filter(|name| !name.is_empty())
 }
 
-/// A password in an endpoint or in a proxy's address is refused, and not shown while it is.
+/// A password in an endpoint or in a proxy's address is refused, and not shown while it is. What
+/// should be a token's digest may be the token.
 fn is_secret(key: &str, leaf: &Leaf) -> bool {
     let default = key.strip_prefix(DESTINATION_DEFAULTS).and_then(|key| key.strip_prefix('.'));
     let rest = destination(key).map_or("", |(_, rest)| rest);
     let rest = default.unwrap_or(rest);
     let is_address = ENDPOINTS.contains(&rest) || rest == "proxy";
     let holds_password = || leaf.to_string().contains('@');
+    let is_token = ["receive.auth.tokens", "serve.auth.tokens"].contains(&key);
     key == "redact.key"
+        || is_token
         || rest == "proxy_auth"
         || header(rest).is_some()
         || (is_address && holds_password())

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
@@ -12,6 +14,7 @@ use super::raw::{Raw, shown};
 use super::secret::Secret;
 use super::unit::{read_bytes, read_millis, show_bytes, show_millis};
 use crate::evidence::Signal;
+use crate::receive::Address;
 
 const LIST_MAX: usize = 4096;
 
@@ -84,6 +87,36 @@ impl Raw {
         self.read(key, expected, |leaf| leaf.text().filter(fits).map(T::from))
     }
 
+    /// A path, or `None` for an empty text.
+    pub(super) fn file(&self, key: &str) -> Result<Option<PathBuf>, Error> {
+        let expected = format!("text of at most {TEXT_BYTES_MAX} bytes");
+        let fits = |text: &String| text.len() <= TEXT_BYTES_MAX;
+        self.read(key, expected, |leaf| {
+            let text = leaf.text().filter(fits)?;
+            Some((!text.is_empty()).then(|| PathBuf::from(text)))
+        })
+    }
+
+    /// Lines of one form each; a refusal says which one is wrong.
+    pub(super) fn lines<T: FromStr>(&self, key: &str, form: &str) -> Result<Vec<T>, Error> {
+        let expected = format!("at most {LIST_MAX} of: {form}");
+        let mut wrong = None;
+        let read = self.read(key, expected, |leaf| {
+            let texts = leaf.texts().filter(|texts| texts.len() <= LIST_MAX)?;
+            let parsed = texts.iter().enumerate().map(|(at, text)| {
+                text.parse().map_err(|_| wrong = Some((at + 1, text.clone()))).ok()
+            });
+            parsed.collect()
+        });
+        read.map_err(|error| match (error, wrong) {
+            (Error::Value { key, expected, origin, .. }, Some((number, text))) => {
+                let text = cut(shown(&key, &Leaf::Text(text)));
+                Error::Value { got: format!("{text} (number {number})"), key, expected, origin }
+            }
+            (error, _) => error,
+        })
+    }
+
     /// Texts, none of which is empty.
     pub(super) fn texts<T: From<String>>(&self, key: &str) -> Result<Vec<T>, Error> {
         let expected = format!("a list of at most {LIST_MAX} texts");
@@ -102,8 +135,9 @@ impl Raw {
     }
 
     /// An address to listen at, `None` when the door is off.
-    pub(super) fn door(&self, key: &str) -> Result<Option<SocketAddr>, Error> {
-        let expected = "an address such as 127.0.0.1:4317, or off".to_owned();
+    pub(super) fn door(&self, key: &str) -> Result<Option<Address>, Error> {
+        let expected =
+            "an address such as 127.0.0.1:4317 or unix:/run/otlp.sock, or off".to_owned();
         self.read(key, expected, |leaf| match leaf.scalar()?.trim() {
             // YAML 1.1 writers turn a bare `off` into `false`.
             "off" | "false" => Some(None),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::checked::{
-    Ack, Action, Compression, Destination, Header, Protocol, Settings, Tls, WhenFull,
+    Ack, Action, ClientTls, Compression, Destination, Header, Protocol, Settings, Tls, WhenFull,
 };
 use crate::export;
 use crate::index;
@@ -24,9 +24,29 @@ impl Settings {
             encoded_bytes_max: self.receive.encoded_bytes_max,
             inflight_bytes_max: self.receive.inflight_bytes_max,
             connections_max: self.receive.connections_max,
+            connections_per_peer_max: self.receive.connections_per_peer_max,
             streams_max: self.receive.streams_max,
             header_timeout: self.receive.header_timeout,
+            connection_age_max: self.receive.connection_age_max,
             ..receive::Settings::default()
+        }
+    }
+
+    /// For the gate of the doors.
+    #[must_use]
+    pub fn for_gate(&self) -> receive::Terms {
+        receive::Terms { auth: self.receive.auth.clone(), ..self.for_doors().terms() }
+    }
+
+    /// For the gate of the API. Answers may take longer than those of a door, and people keep a
+    /// page open.
+    #[must_use]
+    pub fn for_api_gate(&self) -> receive::Terms {
+        receive::Terms {
+            connection_age_max: Duration::from_secs(3600),
+            drain_timeout: Duration::from_secs(10),
+            auth: self.serve.auth.clone(),
+            ..receive::Settings::default().terms()
         }
     }
 
@@ -136,6 +156,19 @@ impl Settings {
     }
 }
 
+impl Tls {
+    /// The files of a door that is encrypted.
+    #[must_use]
+    pub fn files(&self) -> Option<receive::Files> {
+        Some(receive::Files {
+            cert: self.cert_file.clone()?,
+            key: self.key_file.clone()?,
+            client_ca: self.client_ca_file.clone(),
+            oldest: self.min_version,
+        })
+    }
+}
+
 impl Destination {
     /// For the exporter.
     #[must_use]
@@ -183,7 +216,7 @@ impl Compression {
     }
 }
 
-impl Tls {
+impl ClientTls {
     fn for_export(&self) -> export::Tls {
         let files = self.cert_file.clone().zip(self.key_file.clone());
         let identity = files.map(|(cert_file, key_file)| export::Identity { cert_file, key_file });

@@ -208,7 +208,7 @@ fn a_destination_has_what_it_says_and_the_defaults_for_the_rest() {
         batch_wait: Duration::from_millis(200),
         when_full: WhenFull::Hold,
         backlog_max: 4 << 30,
-        tls: Tls::default(),
+        tls: ClientTls::default(),
         proxy: None,
         proxy_auth: Secret::default(),
         headers: vec![Header {
@@ -429,7 +429,7 @@ fn a_door_that_is_off_does_not_listen() {
 #[test]
 fn two_doors_at_one_address_are_refused() {
     let both = "receive.otlp.http.listen is 127.0.0.1:4317, where receive.otlp.grpc.listen listens already";
-    let wide = ["receive.allow_remote=true", "receive.otlp.grpc.listen=0.0.0.0:8317"];
+    let wide = ["receive.allow_remote=insecurely", "receive.otlp.grpc.listen=0.0.0.0:8317"];
 
     assert_eq!(refusal(&["receive.otlp.http.listen=127.0.0.1:4317"]), both);
     assert_eq!(
@@ -448,19 +448,83 @@ fn any_number_of_doors_may_take_a_free_port() {
     assert_eq!(settings.serve.listen.port(), 0);
 }
 
+const TOKEN: &str = "shop sha256:0e4f6a5bd5bc9c5bb0a3b6f4e5a1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3";
+const ID: &str = "shop spiffe://a.example/ns/shop/*";
+
 #[test]
-fn a_remote_address_is_refused_until_it_is_allowed() {
-    let doors = [
-        ("receive.otlp.grpc.listen", "receive.allow_remote"),
-        ("receive.otlp.http.listen", "receive.allow_remote"),
-        ("serve.listen", "serve.allow_remote"),
-    ];
-    for (key, allowed_by) in doors {
+fn a_remote_address_is_refused_until_the_door_is_secured_or_open_in_words() {
+    for (key, group) in [
+        ("receive.otlp.grpc.listen", "receive"),
+        ("receive.otlp.http.listen", "receive"),
+        ("serve.listen", "serve"),
+    ] {
         let listen = format!("{key}=0.0.0.0:5000");
-        let refusal = refusal(&[&listen]);
-        assert!(refusal.starts_with(&format!("{key} is 0.0.0.0:5000, which other machines")));
-        assert!(load(&set(&[&listen, &format!("{allowed_by}=true")])).is_ok(), "{key}");
+        let cert = ["cert", "key"].map(|file| format!("{group}.tls.{file}_file=/a"));
+        let token = format!("{group}.auth.tokens=[{TOKEN}]");
+        let says = format!(
+            "{key} is 0.0.0.0:5000, which other machines can reach: set {group}.tls (cert_file, \
+             key_file) and {group}.auth (tokens or identities), or {group}.allow_remote to \
+             insecurely if the network around it is trusted"
+        );
+        assert_eq!(refusal(&[&listen]), says);
+        assert_eq!(refusal(&[&listen, &token]), says);
+        assert_eq!(refusal(&[&listen, &cert[0], &cert[1]]), says);
+        assert!(load(&set(&[&listen, &cert[0], &cert[1], &token])).is_ok(), "{key}");
+        let insecurely = format!("{group}.allow_remote=insecurely");
+        assert!(load(&set(&[&listen, &insecurely])).is_ok(), "{key}");
     }
+    assert_eq!(
+        refusal(&["receive.allow_remote=true"]),
+        "receive.allow_remote must be secured or insecurely, not true (--set)"
+    );
+}
+
+#[test]
+fn a_certificate_and_those_who_may_come_in_must_go_together() {
+    let cert = ["receive.tls.cert_file=/a", "receive.tls.key_file=/a"];
+    let ca = "receive.tls.client_ca_file=/a";
+    let identities = format!("receive.auth.identities=[{ID}]");
+    let unix = "receive.otlp.grpc.listen=unix:/run/a.sock";
+    let both = "receive.otlp.http.listen=unix:/run/a.sock";
+    let twice = format!("receive.auth.tokens=[{TOKEN}, {}]", TOKEN.replace("shop", "bank"));
+    let cases = [
+        (&cert[..1], "receive.tls.key_file is missing: receive.tls.cert_file needs it"),
+        (&cert[1..], "receive.tls.cert_file is missing: receive.tls.key_file needs it"),
+        (&[ca], "receive.tls.cert_file is missing: receive.tls.client_ca_file needs it"),
+        (&[cert[0], cert[1], ca], "receive.tls.client_ca_file lets nobody in by itself: say in"),
+        (&[&identities], "receive.auth.identities needs receive.tls.client_ca_file: nobody"),
+        (
+            &[cert[0], cert[1], ca, &identities, unix],
+            "receive.otlp.grpc.listen is unix:/run/a.sock,",
+        ),
+        (&[unix, both], "receive.otlp.http.listen is unix:/run/a.sock, where receive.otlp.grpc"),
+        (&[&twice], "receive.auth is ambiguous: shop and bank have the same token"),
+    ];
+    for (texts, expected) in cases {
+        let refusal = refusal(texts);
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+    assert!(load(&set(&[cert[0], cert[1], ca, &identities])).is_ok());
+}
+
+#[test]
+fn the_line_of_a_list_that_is_wrong_is_named_and_no_token_is_shown() {
+    let identities = format!("receive.auth.identities=[{ID}, shop spiffe://*]");
+    assert_eq!(
+        refusal(&[&identities]),
+        "receive.auth.identities must be at most 4096 of: tenant spiffe://domain/path, whose end \
+         may be /*, not shop spiffe://* (number 2) (--set)"
+    );
+    let tokens = format!("serve.auth.tokens=[{TOKEN}, shop hunter2]");
+    assert_eq!(
+        refusal(&[&tokens]),
+        "serve.auth.tokens must be at most 4096 of: tenant sha256:<64 hex digits>, not **** \
+         (number 2) (--set)"
+    );
+    assert_eq!(
+        value_of(&set(&[&format!("serve.auth.tokens={TOKEN}")]), "serve.auth.tokens").0,
+        "****"
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Values that are right by themselves and wrong together.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::checked::{Ack, Destination, Log, Protocol, Settings, WhenFull};
+use super::doors::doors;
 use super::error::Error;
 use super::memory::sum;
 use super::unit::show_bytes;
@@ -13,16 +13,7 @@ const SEGMENTS_MIN: u64 = 4;
 
 /// Refuses the first two values that do not go together.
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
-    let doors = doors(settings);
-    for (place, (key, address, allowed_by, is_allowed)) in doors.iter().enumerate() {
-        if !is_allowed && !address.ip().is_loopback() {
-            return Err(remote(key, *address, allowed_by));
-        }
-        if let Some((other, ..)) = doors.iter().take(place).find(|door| is_same(door.1, *address)) {
-            let problem = format!("is {address}, where {other} listens already");
-            return Err(conflict(key, problem));
-        }
-    }
+    doors(settings)?;
     if settings.log.ack == Ack::EndToEnd && settings.export.is_empty() {
         let problem = "is e2e, and there is no destination: nothing would ever be done";
         return Err(conflict("log.ack", problem.to_owned()));
@@ -36,26 +27,6 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
         return Err(Error::Memory { bounds, memory_max });
     }
     Ok(())
-}
-
-/// A key, its address, the key that allows it to be remote, and whether that does.
-type Door = (&'static str, SocketAddr, &'static str, bool);
-
-fn doors(settings: &Settings) -> Vec<Door> {
-    let (receive, serve) = (&settings.receive, &settings.serve);
-    let otlp =
-        [("receive.otlp.grpc.listen", receive.grpc), ("receive.otlp.http.listen", receive.http)];
-    let open = otlp.into_iter().filter_map(|(key, address)| Some((key, address?)));
-    let allowed = receive.allow_remote;
-    open.map(|(key, address)| (key, address, "receive.allow_remote", allowed))
-        .chain([("serve.listen", serve.listen, "serve.allow_remote", serve.allow_remote)])
-        .collect()
-}
-
-/// Port 0 is any free port, never the same twice.
-fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
-    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && overlap
 }
 
 fn sizes(settings: &Settings) -> Result<(), Error> {
@@ -136,14 +107,6 @@ fn way_out(destination: &Destination, log: &Log) -> Result<(), Error> {
     Ok(())
 }
 
-fn remote(key: &str, address: SocketAddr, allowed_by: &str) -> Error {
-    let problem = format!(
-        "is {address}, which other machines can reach, and whoever reaches it is asked for no \
-         name or password; set {allowed_by} to true if the network around it is trusted"
-    );
-    conflict(key, problem)
-}
-
-fn conflict(key: &str, problem: String) -> Error {
+pub(super) fn conflict(key: &str, problem: String) -> Error {
     Error::Conflict { key: key.to_owned(), problem }
 }

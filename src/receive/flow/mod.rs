@@ -35,6 +35,8 @@ pub(super) struct Lines {
     pub(super) rejected: u64,
     /// Where the first of them is, and why.
     pub(super) message: String,
+    /// Whose they are.
+    pub(super) tenant: Tenant,
 }
 
 impl Limits {
@@ -81,6 +83,10 @@ pub(super) fn encode(
 }
 
 impl Lines {
+    pub(super) fn of(self, tenant: Tenant) -> Self {
+        Self { tenant, ..self }
+    }
+
     fn reject(&mut self, number: usize, reason: &str) {
         if self.rejected == 0 {
             self.message = format!("line {number}: {reason}");
@@ -91,8 +97,8 @@ impl Lines {
     /// Hands the good lines over; the bad ones show in the reply.
     pub(super) async fn deliver(&self, intake: &Intake, hold: Hold) -> Reply {
         let bytes = self.request.clone();
-        let raw =
-            Raw { signal: Signal::Logs, source: Source::Flows, tenant: Tenant::default(), bytes };
+        let tenant = self.tenant;
+        let raw = Raw { signal: Signal::Logs, source: Source::Flows, tenant, bytes };
         let reply = intake.deliver(raw, hold).await;
         if !matches!(reply, Reply::Refused { .. }) {
             intake.counters().of(Source::Flows).add_rejected(self.rejected);

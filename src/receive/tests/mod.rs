@@ -1,7 +1,11 @@
 //! Real clients against the real doors.
 
+mod auth;
 mod grpc;
 mod http;
+mod pki;
+mod tls;
+mod unix;
 mod wire;
 
 use std::io::Write;
@@ -37,6 +41,17 @@ impl Doors {
     }
 
     async fn with(reply: Reply, settings: Settings) -> Self {
+        let gate = Gate::new(settings.terms(), None);
+        Self::behind(gate, reply, settings).await
+    }
+
+    /// Doors at which `auth` is asked for, with a certificate when there is one.
+    async fn guarded(auth: Auth, tls: Option<Tls>) -> Self {
+        let terms = Terms { auth, ..settings().terms() };
+        Self::behind(Gate::new(terms, tls), Reply::Accepted, settings()).await
+    }
+
+    async fn behind(front: Gate, reply: Reply, settings: Settings) -> Self {
         let got = Arc::<Mutex<Vec<Raw>>>::default();
         let gate = Arc::new(Semaphore::new(1_000_000));
         let (to, at) = (Arc::clone(&got), Arc::clone(&gate));
@@ -49,7 +64,7 @@ impl Doors {
             };
             Box::pin(answer) as Pin<Box<dyn Future<Output = Reply> + Send>>
         };
-        let intake = Intake::new(Arc::new(handle), settings);
+        let intake = Intake::behind(front, Arc::new(handle), settings);
         let stop = CancellationToken::new();
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -78,12 +93,23 @@ impl Doors {
     /// Waits until `connections` are open.
     async fn opens(&self, connections: u64) {
         for _ in 0..1000 {
-            if self.intake.counters().connections_open() == connections {
+            if self.intake.gate().open() == connections {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("{} connections are open", self.intake.counters().connections_open());
+        panic!("{} connections are open", self.intake.gate().open());
+    }
+
+    /// Waits until so many connections have ended for this reason.
+    async fn turns_away(&self, connections: u64, away: Away) {
+        for _ in 0..1000 {
+            if self.intake.gate().away(away) == connections {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{} connections ended for {away:?}", self.intake.gate().away(away));
     }
 
     /// Waits until the handle holds `requests`.

@@ -116,7 +116,7 @@ async fn connections_past_the_cap_are_turned_away_and_counted() {
     doors.opens(1).await;
 
     assert_eq!(until_closed(doors.grpc, b"").await, b"");
-    assert_eq!(doors.intake.counters().connections_turned_away(), 1);
+    assert_eq!(doors.intake.gate().away(Away::Full), 1);
 
     drop(first);
     doors.opens(0).await;

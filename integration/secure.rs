@@ -1,0 +1,237 @@
+//! A gateway that is encrypted and asks who is there.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use prost::Message;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{ClientConfig, RootCertStore};
+use tonic::transport::Endpoint;
+
+use crate::support::gateway::Gateway;
+use crate::support::otlp::{send_traces, span, traces};
+use crate::support::{eventually, http};
+
+/// Of `sesame`.
+const TOKEN: &str = "shop sha256:d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272";
+const SHOP: u32 = 2_078_091_908;
+
+/// An authority, and a folder with the door's certificate, its key and the authority's.
+struct Pki {
+    folder: tempfile::TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let pki = Self { folder: tempfile::tempdir().unwrap(), issuer };
+        std::fs::write(pki.path("ca.pem"), pki.issuer.pem()).unwrap();
+        pki.rotate(2040);
+        pki
+    }
+
+    /// A new certificate, which ends with the year before.
+    fn rotate(&self, year: i32) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.path("door.key"), key.serialize_pem()).unwrap();
+        std::fs::write(self.path("door.pem"), certificate.pem()).unwrap();
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// The settings of a group of doors.
+    fn settings(&self, group: &str) -> [String; 3] {
+        [
+            format!("{group}.tls.cert_file={}", self.path("door.pem")),
+            format!("{group}.tls.key_file={}", self.path("door.key")),
+            format!("{group}.auth.tokens={TOKEN}"),
+        ]
+    }
+
+    fn connector(&self) -> HttpsConnector<HttpConnector> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(config);
+        connector.https_only().enable_all_versions().build()
+    }
+
+    /// The status of one request.
+    async fn send(&self, url: &str, token: Option<&str>, body: Vec<u8>) -> Option<u16> {
+        let client = Client::builder(TokioExecutor::new()).build(self.connector());
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let request = ::http::Request::builder().method(method).uri(url);
+        let request = request.header("content-type", "application/x-protobuf");
+        let request = match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let answer = client.request(request.body(Full::new(Bytes::from(body))).unwrap()).await;
+        let (parts, body) = answer.ok()?.into_parts();
+        body.collect().await.ok()?;
+        Some(parts.status.as_u16())
+    }
+}
+
+async fn start(pki: &Pki, group: &str) -> Gateway {
+    let settings = pki.settings(group);
+    Gateway::start(&settings.each_ref().map(String::as_str)).await
+}
+
+/// The value of one sample.
+async fn metric(gateway: &Gateway, name: &str) -> String {
+    let text = http::get(&gateway.api("/metrics")).await.unwrap().text;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{name}: {text}")).trim().to_owned()
+}
+
+#[tokio::test]
+async fn evidence_comes_in_encrypted_and_with_its_tenants_token_alone() {
+    let pki = Pki::new();
+    let gateway = start(&pki, "receive").await;
+    let http = format!("https://127.0.0.1:{}/v1/traces", gateway.ports.http);
+    let body = traces("cart", vec![span(0xabc, 1, 0, 2, 1)]).encode_to_vec();
+    for (token, expected) in [(None, 401), (Some("open"), 401), (Some("sesame"), 200)] {
+        assert_eq!(pki.send(&http, token, body.clone()).await, Some(expected), "{token:?}");
+    }
+    let grpc = Endpoint::new(format!("https://127.0.0.1:{}", gateway.ports.grpc)).unwrap();
+    let channel = grpc.connect_with_connector(pki.connector()).await.unwrap();
+    let mut client = TraceServiceClient::new(channel);
+    let message = traces("cart", vec![span(0xdef, 1, 0, 2, 1)]);
+    let mut request = tonic::Request::new(message.clone());
+    request.metadata_mut().insert("authorization", "Bearer sesame".parse().unwrap());
+    client.export(request).await.unwrap();
+    let denied = client.export(message.clone()).await.unwrap_err();
+    assert_eq!(denied.code(), tonic::Code::Unauthenticated);
+    assert!(send_traces(&gateway.grpc(), message).await.is_err());
+
+    for id in [0xabc_u128, 0xdef] {
+        assert_eq!(gateway.found(&format!("id:{id:032x}")).await.len(), 1);
+    }
+    let status = gateway.settled().await;
+    assert_eq!(status["ledger"]["signals"][0]["admitted"], 2);
+    let door = &status["doors"][0];
+    let shop = serde_json::json!([{ "name": "shop", "number": SHOP, "requests": 2 }]);
+    assert_eq!(door["tenants"], shop);
+    assert_eq!(door["denied"]["no_credential"], 2);
+    assert_eq!(door["denied"]["wrong_credential"], 1);
+}
+
+#[tokio::test]
+async fn a_hangup_takes_the_new_certificate() {
+    let pki = Pki::new();
+    let gateway = start(&pki, "receive").await;
+    let ends = "hopline_tls_certificate_expiry_seconds{door=\"otlp\"}";
+    assert_eq!(metric(&gateway, ends).await, "2208988800");
+
+    pki.rotate(2041);
+    let pid = gateway.pid();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+
+    eventually("the new certificate is used", || async {
+        (metric(&gateway, ends).await == "2240611200").then_some(())
+    })
+    .await;
+    let url = format!("https://127.0.0.1:{}/v1/traces", gateway.ports.http);
+    assert_eq!(pki.send(&url, Some("sesame"), vec![0]).await, Some(400));
+}
+
+#[tokio::test]
+async fn the_api_asks_on_every_route_but_two() {
+    let pki = Pki::new();
+    let settings = pki.settings("serve");
+    // Not encrypted, so that the test's plain client can wait for it.
+    let gateway = Gateway::start(&[&settings[2]]).await;
+    let status = async |path: &str| http::get(&gateway.api(path)).await.unwrap().status;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(status(path).await, 200, "{path}");
+    }
+    let described = include_str!("../src/serve/mod.rs").split(".route(\"").skip(1);
+    let routes: Vec<_> = described.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(routes.len() >= 9, "{routes:?}");
+    let closed = routes.into_iter().filter(|route| !["/healthz", "/readyz"].contains(route));
+    for path in closed.chain(["/nothing", "//healthz", "/healthz/", "/readyz/../metrics"]) {
+        assert_eq!(status(path).await, 401, "{path}");
+    }
+    let wrong = http::get(&gateway.api("/api/v1/status")).await.unwrap().json();
+    assert_eq!(wrong["detail"], "a bearer token or a client certificate is needed");
+}
+
+#[tokio::test]
+async fn the_search_command_asks_an_encrypted_api_with_a_token() {
+    let pki = Pki::new();
+    let settings = pki.settings("serve");
+    let gateway = Gateway::start_unwaited(&settings.each_ref().map(String::as_str));
+    let api = format!("https://127.0.0.1:{}", gateway.ports.api);
+    eventually("the API is ready", || async {
+        pki.send(&format!("{api}/readyz"), None, Vec::new()).await.filter(|status| *status == 200)
+    })
+    .await;
+    assert_eq!(pki.send(&format!("{api}/api/v1/status"), None, Vec::new()).await, Some(401));
+    let token = pki.path("token");
+    std::fs::write(&token, "sesame\n").unwrap();
+
+    let search = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hopline"));
+        command.args(["search", "", "--api", &api]).args(arguments).output().unwrap()
+    };
+    let ca = pki.path("ca.pem");
+    let found = search(&["--ca-file", &ca, "--token-file", &token]);
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "no journey found\n", "{found:?}");
+    let denied = search(&["--ca-file", &ca]);
+    assert!(String::from_utf8_lossy(&denied.stderr).contains("bearer token"), "{denied:?}");
+    assert!(!search(&["--token-file", &token]).status.success());
+}
+
+#[tokio::test]
+async fn a_door_that_ran_out_of_descriptors_opens_again() {
+    let gateway = Gateway::start(&[]).await;
+    let limit = |descriptors: &str| {
+        let limit = format!("--nofile={descriptors}:");
+        let set = Command::new("prlimit").args([&limit, "--pid", &gateway.pid()]).status();
+        assert!(set.unwrap().success());
+    };
+    let open = Path::new("/proc").join(gateway.pid()).join("fd").read_dir().unwrap().count();
+    limit(&(open + 10).to_string());
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        let address = ("127.0.0.1", gateway.ports.http);
+        held.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    eventually("no connection is accepted any more", || async {
+        gateway.own_log().contains("connections cannot be accepted").then_some(())
+    })
+    .await;
+
+    drop(held);
+    limit("1024");
+
+    let name = "hopline_door_turned_away_total{door=\"otlp\",reason=\"not_accepted\"}";
+    eventually("the door counts what it could not accept", || async {
+        let text = http::get(&gateway.api("/metrics")).await?.text;
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        (line.trim() != "0").then_some(())
+    })
+    .await;
+    send_traces(&gateway.grpc(), traces("cart", vec![span(0xabc, 1, 0, 2, 1)])).await.unwrap();
+    assert_eq!(gateway.found(&format!("id:{:032x}", 0xabc)).await.len(), 1);
+}
