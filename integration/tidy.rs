@@ -23,6 +23,7 @@ const HOMES: &[(&str, &str)] = &[
     ("config", "settings"),
     ("dashmap", "evidence limit"),
     ("hdrhistogram", "measure"),
+    ("httpdate", "export"),
     ("moka", "join"),
     ("opentelemetry_proto", "receive export demo"),
     ("tantivy", "index"),

@@ -247,7 +247,7 @@ impl Parts {
             commit: settings.index.commit,
             holding: Arc::clone(&holding),
             account: Arc::clone(&account),
-            cursor: cursor.clone(),
+            cursor,
             fed: Arc::clone(&fed),
             replay_end: self.log.end(),
             halt: self.tokens.halt.clone(),

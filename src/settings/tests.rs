@@ -489,9 +489,9 @@ fn values_that_do_not_go_together_are_refused() {
 #[test]
 fn what_a_destination_is_told_for_nothing_is_refused() {
     let tls = "export.otlp.tempo.endpoint=https://tempo:4317";
-    let cases: [(&[&str], &str); 8] = [
+    let cases = [
         (
-            &["export.otlp.tempo.endpoint=http://tempo:4317/otlp"],
+            &["export.otlp.tempo.endpoint=http://tempo:4317/otlp"][..],
             "endpoint has a path, which only protocol http can use",
         ),
         (
