@@ -24,6 +24,7 @@ const HOMES: &[(&str, &str)] = &[
     ("dashmap", "evidence limit"),
     ("hdrhistogram", "measure"),
     ("hyper_rustls", "export serve"),
+    ("httpdate", "export"),
     ("moka", "join"),
     ("opentelemetry_proto", "receive export demo"),
     ("rustls", "receive export serve"),

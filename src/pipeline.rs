@@ -314,7 +314,7 @@ impl Parts {
             holding: Arc::clone(&holding),
             account: Arc::clone(&account),
             log: self.log.clone(),
-            cursor: cursor.clone(),
+            cursor,
             shed: Shed::default(),
             fed: Arc::clone(&fed),
             replay_end: self.log.end(),

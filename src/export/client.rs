@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, TE, USER_AGENT};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -148,6 +150,9 @@ fn headers(destination: &Destination) -> HeaderMap {
     // The destination's own headers come first: none of them may break the protocol's.
     for (name, value) in &destination.headers {
         headers.append(name.clone(), value.clone());
+    }
+    for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION] {
+        headers.remove(name);
     }
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     let encoding = match destination.compression {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::now as clock;
 use crate::evidence::Nanos;
 
 /// What a destination says comes from outside: it stays short and on one line.
@@ -99,7 +98,7 @@ impl Health {
             last_success: now.last_success,
             oldest: match self.oldest.load(Ordering::Relaxed) {
                 0 => Duration::ZERO,
-                received => clock().since(Nanos(received)),
+                received => super::now().since(Nanos(received)),
             },
             bytes: self.bytes.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),

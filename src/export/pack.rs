@@ -72,7 +72,7 @@ impl Packers {
         if self.compression == Compression::None {
             return self.plain(parts);
         }
-        let mut packer = match self.idle().pop() {
+        let mut packer = match self.idle() {
             Some(packer) => packer,
             None => Packer::new(self.compression, self.level)?,
         };
@@ -81,11 +81,7 @@ impl Packers {
             Protocol::Http => Vec::new(),
         };
         packer.run(parts, &mut out)?;
-        let mut idle = self.idle();
-        if idle.len() < self.idle_max {
-            idle.push(packer);
-        }
-        drop(idle);
+        self.keep(packer);
         out.shrink_to_fit();
         if self.protocol == Protocol::Grpc {
             let length = out.len().saturating_sub(PREFIX_BYTES);
@@ -97,7 +93,8 @@ impl Packers {
     }
 
     fn plain(&self, parts: &[Bytes]) -> io::Result<Packed> {
-        let mut small = BytesMut::new();
+        let together = parts.iter().map(Bytes::len).filter(|bytes| *bytes < GATHER_BYTES);
+        let mut small = BytesMut::with_capacity(PREFIX_BYTES + together.sum::<usize>());
         if self.protocol == Protocol::Grpc {
             let length = parts.iter().map(Bytes::len).sum();
             small.put_slice(&prefix(0, length)?);
@@ -119,8 +116,15 @@ impl Packers {
         Ok(Packed::new(pieces))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Packer>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> Option<Packer> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn keep(&self, packer: Packer) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.idle_max {
+            idle.push(packer);
+        }
     }
 }
 

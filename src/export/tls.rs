@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rustls::ClientConfig;
@@ -20,7 +20,14 @@ use super::{Identity, Protocol, Tls};
 pub(super) struct Trust {
     tls: Tls,
     protocol: Protocol,
-    read: Mutex<Option<(Vec<Stamp>, Arc<ClientConfig>)>>,
+    latest: Mutex<Option<Latest>>,
+}
+
+/// What the files said when they were read last.
+#[derive(Clone, Debug)]
+struct Latest {
+    stamps: Vec<Stamp>,
+    config: Arc<ClientConfig>,
 }
 
 /// A file as it was when it was read.
@@ -28,7 +35,7 @@ type Stamp = Option<(SystemTime, u64)>;
 
 impl Trust {
     pub(super) fn new(tls: Tls, protocol: Protocol) -> Self {
-        Self { tls, protocol, read: Mutex::default() }
+        Self { tls, protocol, latest: Mutex::default() }
     }
 
     /// The name that the destination's certificate must have, if it is not the endpoint's.
@@ -39,17 +46,18 @@ impl Trust {
     /// What the next connection is made with. It reads files: not for an async thread.
     pub(super) fn config(&self) -> io::Result<Arc<ClientConfig>> {
         let stamps = self.stamps();
-        let before = self.read().clone();
-        if let Some((_, config)) = before.as_ref().filter(|(read, _)| *read == stamps) {
-            return Ok(Arc::clone(config));
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(latest) = latest.as_ref().filter(|latest| latest.stamps == stamps) {
+            return Ok(Arc::clone(&latest.config));
         }
-        match (self.load(), before) {
+        match (self.load(), latest) {
             (Ok(config), _) => {
                 let config = Arc::new(config);
-                *self.read() = Some((stamps, Arc::clone(&config)));
+                let latest = Latest { stamps, config: Arc::clone(&config) };
+                *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(latest);
                 Ok(config)
             }
-            (Err(error), Some((_, config))) => {
+            (Err(error), Some(Latest { config, .. })) => {
                 // A certificate and its key are not replaced at the same moment.
                 tracing::warn!(%error, "the new certificates cannot be used; the old ones still are");
                 Ok(config)
@@ -107,10 +115,6 @@ impl Trust {
             return Err(io::Error::other("the system has no root certificates; set ca_file"));
         }
         Ok(roots)
-    }
-
-    fn read(&self) -> MutexGuard<'_, Option<(Vec<Stamp>, Arc<ClientConfig>)>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -213,11 +213,10 @@ fn destination(raw: &Raw, name: Option<&str>) -> Result<Destination, Error> {
     })
 }
 
+type Endpoints = Vec<(Signal, String)>;
+
 /// The addresses of single signals, of those that have one.
-fn endpoints(
-    raw: &Raw,
-    own: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<(Signal, String)>, Error> {
+fn endpoints(raw: &Raw, own: impl Fn(&str) -> Option<String>) -> Result<Endpoints, Error> {
     let keys = Signal::ALL.into_iter().filter_map(|signal| {
         let key = own(&format!("{}_endpoint", signal.name()))?;
         raw.get(&key).is_some().then_some((signal, key))

@@ -152,3 +152,34 @@ async fn stopping_gives_a_request_in_flight_its_grace() {
 
     assert_eq!((finished.done(Signal::Traces), finished.is_delivered), (1, true));
 }
+
+#[tokio::test]
+async fn a_damaged_batch_is_lost_and_those_around_it_arrive() {
+    let sink = Sink::open().await;
+    let before = Run::start(Destination { signals: Vec::new(), ..destination(&sink) });
+    before.stop.cancel();
+    before.feed_spans(names(0..3)).await;
+    // Whoever has a part of the log keeps it locked.
+    let Run { log, dir, cursor, task, .. } = before;
+    task.await.unwrap().unwrap();
+    drop(cursor);
+    spawn_blocking(move || log.close()).await.unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap_or_default();
+        let found = bytes.windows(9).position(|window| window == b"name-0001");
+        if let Some(at) = found {
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+
+    let run = Run::start_in(dir, destination(&sink));
+    until("the others are done", || run.account.standing(Signal::Traces, 0).done == 2).await;
+
+    assert_eq!(run.imbalance(Signal::Traces, 3), 0);
+    let finished = run.finish().await;
+    assert_eq!(sink.names(), ["name-0000", "name-0002"]);
+    assert_eq!(finished.lost(Signal::Traces, Reason::Corrupt), 1);
+    assert!(finished.is_delivered);
+}

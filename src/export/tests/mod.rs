@@ -32,12 +32,15 @@ struct Run {
     health: Arc<Health>,
     stop: CancellationToken,
     task: JoinHandle<Result<(), Error>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Run {
     fn start(destination: Destination) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), destination)
+    }
+
+    fn start_in(dir: TempDir, destination: Destination) -> Self {
         let settings = log::Settings {
             dir: dir.path().to_owned(),
             segment_bytes: 16 << 20,
@@ -61,7 +64,7 @@ impl Run {
             health: Arc::clone(&health),
         };
         let task = tokio::spawn(forwarder.run(stop.clone()));
-        Self { log, cursor, account, hand, health, stop, task, _dir: dir }
+        Self { log, cursor, account, hand, health, stop, task, dir }
     }
 
     /// Appends batches with one item each.

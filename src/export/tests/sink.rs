@@ -37,7 +37,7 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
@@ -115,19 +115,7 @@ impl Sink {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (service, acceptor) = (service.clone(), acceptor.clone());
-                tokio::spawn(async move {
-                    let builder = auto::Builder::new(TokioExecutor::new());
-                    // A client that breaks off is what some of the tests are about.
-                    let _ended = match acceptor {
-                        None => builder.serve_connection(TokioIo::new(stream), service).await,
-                        Some(acceptor) => match acceptor.accept(stream).await {
-                            Ok(stream) => {
-                                builder.serve_connection(TokioIo::new(stream), service).await
-                            }
-                            Err(_) => return,
-                        },
-                    };
-                });
+                tokio::spawn(connection(stream, service, acceptor));
             }
         });
     }
@@ -204,6 +192,22 @@ impl Sink {
         plain.times -= 1;
         Some(plain.clone())
     }
+}
+
+async fn connection(
+    stream: TcpStream,
+    service: TowerToHyperService<Either>,
+    acceptor: Option<TlsAcceptor>,
+) {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    // A client that breaks off is what some of the tests are about.
+    let _ended = match acceptor {
+        None => builder.serve_connection(TokioIo::new(stream), service).await,
+        Some(acceptor) => {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            builder.serve_connection(TokioIo::new(stream), service).await
+        }
+    };
 }
 
 /// gRPC says so in its content type.

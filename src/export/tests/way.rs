@@ -23,11 +23,7 @@ impl Middle {
             while let Ok((mut client, _)) = listener.accept().await {
                 let kept = Arc::clone(&kept);
                 tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        head.push(client.read_u8().await.unwrap());
-                    }
-                    let head = String::from_utf8(head).unwrap();
+                    let head = head(&mut client).await;
                     let target = head.split(' ').nth(1).unwrap().to_owned();
                     kept.lock().unwrap().push(head);
                     client.write_all(answer.as_bytes()).await.unwrap();
@@ -39,6 +35,14 @@ impl Middle {
         });
         Self { endpoint, heads }
     }
+}
+
+async fn head(client: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
 }
 
 #[tokio::test]
