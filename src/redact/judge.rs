@@ -73,7 +73,12 @@ impl<'a> Judge<'a> {
 }
 
 fn judge<'a>(policy: &Policy, key: &'a [u8]) -> Judged<'a> {
-    let of_value = if policy.keys.matches(key) {
+    Judged { key, of_value: says(policy, key), is_plain: policy.is_plain(key) }
+}
+
+/// What a key says of its value.
+pub(super) fn says(policy: &Policy, key: &[u8]) -> Judgement {
+    if policy.keys.matches(key) {
         Judgement::Secret
     } else if !policy.urls.matches(key) {
         Judgement::Form
@@ -81,6 +86,5 @@ fn judge<'a>(policy: &Policy, key: &'a [u8]) -> Judged<'a> {
         Judgement::Query
     } else {
         Judgement::Url
-    };
-    Judged { key, of_value, is_plain: policy.is_plain(key) }
+    }
 }

@@ -1,11 +1,12 @@
 //! Redact: secrets end here.
 //!
-//! In: an admitted request. Out: [`Clean`], the only form that later stages accept.
+//! In: an admitted request, which the rules of `edit` change first. Out: [`Clean`], the only form that later stages accept.
 //! Holds the policy, and nothing of what passes. A string that cannot be judged is masked whole.
 
 mod assignment;
 mod clean;
 mod detect;
+pub mod edit;
 mod glance;
 mod judge;
 mod keys;

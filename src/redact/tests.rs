@@ -13,7 +13,7 @@ use crate::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
 use crate::wire::Malformed;
 use crate::wire::arbitrary::{self, Texts};
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
     Settings {
         enabled: true,
@@ -22,10 +22,11 @@ fn settings() -> Settings {
         keep_keys: Vec::new(),
         urls: owned(&["url.full", "url.query", "http.target"]),
         detectors: Detectors { bearer: true, jwt: true, card: true, email: true, assignment: true },
+        edit: edit::Settings::default(),
     }
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy::new(&settings()).unwrap()
 }
 
@@ -33,7 +34,7 @@ fn pseudonyms() -> Policy {
     Policy::new(&Settings { action: Action::Pseudonym([7; 32]), ..settings() }).unwrap()
 }
 
-fn head(signal: Signal) -> Head {
+pub(super) fn head(signal: Signal) -> Head {
     Head {
         signal,
         source: Source::OtlpGrpc,
@@ -45,7 +46,7 @@ fn head(signal: Signal) -> Head {
     }
 }
 
-fn clean(policy: &Policy, signal: Signal, bytes: &[u8]) -> Result<Clean, Malformed> {
+pub(super) fn clean(policy: &Policy, signal: Signal, bytes: &[u8]) -> Result<Clean, Malformed> {
     policy.clean(head(signal), &Bytes::copy_from_slice(bytes)).map(|(clean, _)| clean)
 }
 
@@ -185,7 +186,7 @@ fn a_mask_that_would_be_redacted_is_refused() {
 }
 
 /// Strings in which secrets of every form occur, and what can stand round them.
-fn hostile() -> Texts {
+pub(super) fn hostile() -> Texts {
     let piece = prop_oneof![
         Just("ann@example.com"),
         Just("4111 1111 1111 1111"),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::edit::Editing;
 use super::judge::{Judge, Judgement};
 use super::policy::Policy;
 use super::url::{self, Bare};
@@ -20,18 +21,23 @@ pub struct Tally {
     pub by_url: u64,
     /// Strings that lost what a detector found.
     pub by_form: u64,
+    /// Attributes that the rules of `edit` added, changed or removed.
+    pub edited: u64,
+    /// Values that a rule of `edit` did not copy because they are too large.
+    pub uncopied: u64,
 }
 
 /// A walk in progress.
 pub(super) struct Walk<'a> {
-    policy: &'a Policy,
-    bytes: &'a [u8],
-    splice: Splice,
+    pub(super) policy: &'a Policy,
+    pub(super) bytes: &'a [u8],
+    pub(super) splice: Splice,
     items: u32,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// Whether the walk is inside a value that will go as a whole.
-    hiding: bool,
+    pub(super) hiding: bool,
     judge: Judge<'a>,
+    pub(super) editing: Editing<'a>,
 }
 
 /// What a walk came home with.
@@ -45,7 +51,8 @@ impl<'a> Walk<'a> {
     pub(super) fn new(policy: &'a Policy, bytes: &'a [u8]) -> Self {
         let (splice, tally) = (Splice::new(), Tally::default());
         let hiding = !policy.enabled;
-        Self { policy, bytes, splice, items: 0, tally, hiding, judge: Judge::new(policy) }
+        let (judge, editing) = (Judge::new(policy), Editing::new(&policy.edits));
+        Self { policy, bytes, splice, items: 0, tally, hiding, judge, editing }
     }
 
     pub(super) fn request(mut self, signal: Signal) -> Result<Walked, Malformed> {
@@ -59,10 +66,14 @@ impl<'a> Walk<'a> {
         content: Range<usize>,
         depth: usize,
     ) -> Result<(), Malformed> {
+        let edited = self.plan(message, &content)?;
         for field in self.fields(&content) {
             let field = field?;
             match role(message, field.number) {
-                Role::Into(Message::KeyValue) => self.key_value(&field, content.start, depth)?,
+                Role::Into(Message::KeyValue) => match edited {
+                    Some(level) if self.edited(level, &field, content.start)? => {}
+                    _ => self.key_value(&field, content.start, depth)?,
+                },
                 Role::Into(Message::AnyValue) => {
                     self.any_value(&field, content.start, Judgement::Form, depth)?;
                 }
@@ -76,11 +87,16 @@ impl<'a> Walk<'a> {
                 other => check(&field, other)?,
             }
         }
-        Ok(())
+        edited.map_or(Ok(()), |level| self.append(level, message, &content))
     }
 
     /// The key may come after its value, or twice: a value is a secret if any key says so.
-    fn key_value(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+    pub(super) fn key_value(
+        &mut self,
+        field: &Field<'a>,
+        base: usize,
+        depth: usize,
+    ) -> Result<(), Malformed> {
         if depth < ANY_VALUE_DEPTH_MAX && self.is_plain(field.bytes()?) {
             return Ok(());
         }
@@ -107,7 +123,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn any_value(
+    pub(super) fn any_value(
         &mut self,
         field: &Field<'a>,
         base: usize,
@@ -196,7 +212,12 @@ impl<'a> Walk<'a> {
     }
 
     /// A value that goes as a whole must still be a value: later stages rely on what is passed on.
-    fn secret(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+    pub(super) fn secret(
+        &mut self,
+        field: &Field<'a>,
+        base: usize,
+        depth: usize,
+    ) -> Result<(), Malformed> {
         let hiding = std::mem::replace(&mut self.hiding, true);
         let valid = self.any_value(field, base, Judgement::Form, depth);
         self.hiding = hiding;
@@ -232,7 +253,7 @@ impl<'a> Walk<'a> {
     /// Whether an attribute is what nearly all are: one key that says nothing of its value, then
     /// one value that is a number or plain text. Everything else takes the long way.
     #[inline]
-    fn is_plain(&mut self, attribute: &'a [u8]) -> bool {
+    pub(super) fn is_plain(&mut self, attribute: &'a [u8]) -> bool {
         let mut fields = Fields::new(attribute);
         let Some(key) = next_bytes(&mut fields, 1) else { return false };
         let Some(value) = next_bytes(&mut fields, 2) else { return false };
@@ -274,7 +295,7 @@ impl<'a> Walk<'a> {
         Ok(content)
     }
 
-    fn fields(&self, content: &Range<usize>) -> Fields<'a> {
+    pub(super) fn fields(&self, content: &Range<usize>) -> Fields<'a> {
         Fields::new(self.bytes.get(content.clone()).unwrap_or_default())
     }
 }
@@ -292,7 +313,7 @@ fn next_bytes<'a>(fields: &mut Fields<'a>, number: u32) -> Option<&'a [u8]> {
 const STRING_VALUE_TAG: u8 = 0x0a;
 
 /// Whether a field that holds no string has the wire type that its role asks for.
-fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {
+pub(super) fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {
     let fits = match (role, field.value) {
         (Role::Unknown, _)
         | (Role::Id | Role::Blob, Value::Bytes(_))

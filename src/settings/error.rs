@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::memory::{Bound, list};
 use super::source::Origin;
+use crate::redact::edit;
 
 /// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +83,20 @@ pub enum Error {
         expected: String,
         /// The value, or a mask.
         got: String,
+        /// Where it came from.
+        origin: Origin,
+    },
+    /// A text of a list of rules is no rule.
+    #[error("{key}: rule {number} {problem}: {rule} ({origin})")]
+    Rule {
+        /// The key of the list.
+        key: String,
+        /// Which one, from 1.
+        number: usize,
+        /// The text.
+        rule: String,
+        /// Where it stops being a rule.
+        problem: edit::Error,
         /// Where it came from.
         origin: Origin,
     },

@@ -28,7 +28,7 @@ impl Settings {
         }
     }
 
-    /// For the redaction; `key` is the key of the pseudonyms.
+    /// For the edits and the redaction; `key` is the key of the pseudonyms.
     #[must_use]
     pub fn for_redact(&self, key: [u8; 32]) -> redact::Settings {
         let detectors = self.redact.detectors;
@@ -48,6 +48,7 @@ impl Settings {
                 email: detectors.email,
                 assignment: detectors.assignment,
             },
+            edit: redact::edit::Settings { rules: self.edit.clone(), key },
         }
     }
 
