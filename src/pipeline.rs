@@ -127,7 +127,7 @@ impl Gateway {
             ledger: Arc::new(Ledger::new()),
             symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
             measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
-            redacted: Arc::new(Redacted::default()),
+            redacted: Arc::new(Redacted { policy: policy.version(), ..Redacted::default() }),
             log,
             threads: Threads::new(tokens.failed.clone()),
             tokens,

@@ -119,6 +119,8 @@ impl Intake {
         self.redacted.by_key.fetch_add(tally.by_key, Ordering::Relaxed);
         self.redacted.by_url.fetch_add(tally.by_url, Ordering::Relaxed);
         self.redacted.by_form.fetch_add(tally.by_form, Ordering::Relaxed);
+        self.redacted.edited.fetch_add(tally.edited, Ordering::Relaxed);
+        self.redacted.uncopied.fetch_add(tally.uncopied, Ordering::Relaxed);
     }
 }
 

@@ -100,15 +100,21 @@ pub struct Export {
     pub health: Arc<Health>,
 }
 
-/// What redaction hid since the start.
+/// What redaction hid and edits changed since the start.
 #[derive(Debug, Default)]
 pub struct Redacted {
+    /// Version of the policy, as each batch in the log has it.
+    pub policy: u32,
     /// Values that went because of their key.
     pub by_key: std::sync::atomic::AtomicU64,
     /// URLs that lost the values of their parameters.
     pub by_url: std::sync::atomic::AtomicU64,
     /// Strings that lost what a detector found.
     pub by_form: std::sync::atomic::AtomicU64,
+    /// Attributes that edits added, changed or removed.
+    pub edited: std::sync::atomic::AtomicU64,
+    /// Values that edits did not copy because they are too large.
+    pub uncopied: std::sync::atomic::AtomicU64,
 }
 
 /// What every handler shares.

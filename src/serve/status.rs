@@ -1,13 +1,14 @@
 //! `GET /api/v1/status`
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
 use super::problem::Problem;
-use super::{Found, Shared, Sources, Wanted};
+use super::{Found, Redacted, Shared, Sources, Wanted};
 use crate::evidence::Signal;
 use crate::export;
 use crate::ledger::{Account, Ledger};
@@ -19,6 +20,7 @@ pub(crate) struct Status {
     /// What an OK to a sender means: `wal` or `memory`.
     ack: &'static str,
     ledger: LedgerPart,
+    redacted: RedactedPart,
     log: LogPart,
     join: JoinPart,
     index: Option<IndexPart>,
@@ -59,6 +61,20 @@ pub(crate) struct ConsumerPart {
     lost: BTreeMap<&'static str, u64>,
     /// Zero whenever nothing moves.
     imbalance: i64,
+}
+
+/// What redaction hid and edits changed since the start.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RedactedPart {
+    /// Version of the settings that decide it, as each batch in the log has it.
+    policy: String,
+    by_key: u64,
+    by_url: u64,
+    by_form: u64,
+    /// Attributes that edits added, changed or removed.
+    edited: u64,
+    /// Values that edits did not copy because they are too large.
+    uncopied: u64,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -142,6 +158,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.log.status().ack.name(),
         ledger: ledger(&sources.ledger),
+        redacted: redacted(&sources.redacted),
         log: log(&sources.log.status()),
         join: JoinPart {
             open_journeys: found.held.journeys,
@@ -189,6 +206,17 @@ fn consumer(account: &Account, signal: Signal, admitted: u64) -> ConsumerPart {
         held: standing.held,
         lost: standing.lost.iter().map(|(why, count)| (why.name(), *count)).collect(),
         imbalance: standing.imbalance(),
+    }
+}
+
+fn redacted(redacted: &Redacted) -> RedactedPart {
+    RedactedPart {
+        policy: format!("{:08x}", redacted.policy),
+        by_key: redacted.by_key.load(Ordering::Relaxed),
+        by_url: redacted.by_url.load(Ordering::Relaxed),
+        by_form: redacted.by_form.load(Ordering::Relaxed),
+        edited: redacted.edited.load(Ordering::Relaxed),
+        uncopied: redacted.uncopied.load(Ordering::Relaxed),
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::memory::{Bound, list};
 use super::source::Origin;
-use crate::redact::edit;
 
 /// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +95,7 @@ pub enum Error {
         /// The text.
         rule: String,
         /// Where it stops being a rule.
-        problem: edit::Error,
+        problem: String,
         /// Where it came from.
         origin: Origin,
     },

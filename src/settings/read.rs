@@ -106,7 +106,7 @@ impl Raw {
             return self.read(key, expected, |_| None);
         }
         let refused = |(number, rule): (usize, &String)| {
-            let problem = edit::check(rule).err()?;
+            let problem = edit::check(rule).err()?.to_string();
             let origin = self.get(key)?.origin.clone();
             Some(Error::Rule {
                 key: key.to_owned(),

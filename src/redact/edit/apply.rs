@@ -28,13 +28,15 @@ pub(in super::super) struct Editing<'a> {
     slots: Vec<Option<Kept<'a>>>,
     /// One attribute while it is written.
     scratch: Vec<u8>,
+    /// All that was added to a list.
+    added: Vec<u8>,
     written: usize,
 }
 
 impl<'a> Editing<'a> {
     pub(in super::super) fn new(edits: &'a Edits) -> Self {
         let (lists, slots) = (PerLevel::default(), vec![None; edits.slots]);
-        Self { edits, lists, slots, scratch: Vec::new(), written: 0 }
+        Self { edits, lists, slots, scratch: Vec::new(), added: Vec::new(), written: 0 }
     }
 
     fn write(&mut self, bytes: usize) -> Result<(), Malformed> {
@@ -117,6 +119,7 @@ impl<'a> Walk<'a> {
                 field.extend_from_slice(&attributes);
                 self.splice.insert(content.start, &field);
             }
+            self.editing.added = attributes;
         }
         Ok(())
     }
@@ -210,12 +213,14 @@ impl<'a> Walk<'a> {
         if !attributes.is_empty() {
             self.splice.insert(content.end, &attributes);
         }
+        self.editing.added = attributes;
         Ok(())
     }
 
     /// What was added to a list, as fields of the message.
     fn added(&mut self, level: Level, message: Message) -> Result<Vec<u8>, Malformed> {
-        let mut attributes = Vec::new();
+        let mut attributes = std::mem::take(&mut self.editing.added);
+        attributes.clear();
         let mut list = std::mem::take(self.editing.lists.of_mut(level));
         for entry in list.added() {
             let pair = self.pair(level, entry)?;
@@ -257,7 +262,7 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Malformed> {
         let pair = self.bytes.get(range.clone()).unwrap_or_default();
         if judged == Judgement::Form
-            && let Some((_, value)) = simple(pair)
+            && let Some(Simple { value, .. }) = simple(pair)
             && self.is_plain(pair)
         {
             out.extend_from_slice(value);
@@ -337,7 +342,7 @@ fn attributes_tag(message: Message) -> u8 {
 #[inline(always)]
 fn named(keys: &Keys, policy: &Policy, pair: &[u8]) -> Option<(KeyId, Judgement)> {
     match simple(pair) {
-        Some((key, _)) => keys.find(key).map(|id| (id, keys.says(id))),
+        Some(Simple { key, .. }) => keys.find(key).map(|id| (id, keys.says(id))),
         None => named_in_odd(keys, policy, pair),
     }
 }
@@ -353,9 +358,15 @@ fn named_in_odd(keys: &Keys, policy: &Policy, pair: &[u8]) -> Option<(KeyId, Jud
     Some((id, all().map(says).max().unwrap_or(Judgement::Secret)))
 }
 
-/// The key of an attribute and the field of its value, if it has the form that nearly all have.
+/// An attribute of the form that nearly all have.
+struct Simple<'a> {
+    key: &'a [u8],
+    /// The field of the value, with its tag.
+    value: &'a [u8],
+}
+
 #[inline(always)]
-fn simple(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+fn simple(pair: &[u8]) -> Option<Simple<'_>> {
     let [0x0a, length, rest @ ..] = pair else { return None };
     let (key, value) = rest.split_at_checked(usize::from(*length))?;
     let is_whole = match value {
@@ -365,7 +376,7 @@ fn simple(pair: &[u8]) -> Option<(&[u8], &[u8])> {
         }
         _ => false,
     };
-    (is_whole && *length < 0x80).then_some((key, value))
+    (is_whole && *length < 0x80).then_some(Simple { key, value })
 }
 
 fn value_field(value: &[u8], out: &mut Vec<u8>) {

@@ -265,8 +265,11 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The text up to the closing quote, and how many bytes it took with the quote.
-fn quoted(inner: &str, at: usize) -> Result<(Cow<'static, str>, usize), Error> {
+/// A text, and how many bytes it took with its closing quote.
+type Quoted = (Cow<'static, str>, usize);
+
+/// The text up to the closing quote.
+fn quoted(inner: &str, at: usize) -> Result<Quoted, Error> {
     let refused = |at, expected: &'static str, got: &str| Error {
         at,
         expected: Cow::Borrowed(expected),

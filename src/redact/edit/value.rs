@@ -120,7 +120,7 @@ impl Pseudonyms {
 }
 
 /// A pseudonym's length as a varint, which takes one byte.
-const LENGTH: u8 = TOKEN_BYTES as u8;
+const LENGTH: u8 = TOKEN_BYTES.to_le_bytes()[0];
 
 /// The `AnyValue`s of a `KeyValue`: one, unless someone plays with protobuf.
 fn values(pair: &[u8]) -> impl Iterator<Item = &[u8]> {
