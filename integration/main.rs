@@ -7,6 +7,7 @@ mod crash;
 mod destinations;
 mod docs;
 mod doors;
+mod edits;
 mod joined;
 mod sdk;
 mod support;

@@ -16,9 +16,11 @@ use crate::wire::{Field, Fields, Malformed, Message, Role, role, write_varint};
 /// them has more, and it is refused.
 const NAMED_MAX: usize = 1024;
 
-/// What edits may write in one request: 256 bytes for each of the 250,000 items that a request may
-/// have. Beyond it the request is refused, before it takes the memory.
-const WRITTEN_BYTES_MAX: usize = 64_000_000;
+/// What edits may write: so many times the bytes of the request, and a mebibyte. What is
+/// longer than eight records belongs to their resource. Beyond it the request is refused, before it
+/// takes the memory that `settings` counts with.
+const GROWTH_MAX: usize = 8;
+const WRITTEN_BYTES_MIN: usize = 1 << 20;
 
 /// The edits of one walk.
 pub(in super::super) struct Editing<'a> {
@@ -39,9 +41,10 @@ impl<'a> Editing<'a> {
         Self { edits, lists, slots, scratch: Vec::new(), added: Vec::new(), written: 0 }
     }
 
-    fn write(&mut self, bytes: usize) -> Result<(), Malformed> {
+    fn write(&mut self, bytes: usize, request: usize) -> Result<(), Malformed> {
         self.written += bytes;
-        if self.written > WRITTEN_BYTES_MAX { Err(Malformed::Overgrown) } else { Ok(()) }
+        let most = request.saturating_mul(GROWTH_MAX).saturating_add(WRITTEN_BYTES_MIN);
+        if self.written > most { Err(Malformed::Overgrown) } else { Ok(()) }
     }
 }
 
@@ -247,7 +250,7 @@ impl<'a> Walk<'a> {
             Value::Made(value) => value_field(value, &mut out),
             Value::Token(value) => value_field(value, &mut out),
         }
-        self.editing.write(out.len())?;
+        self.editing.write(out.len(), self.bytes.len())?;
         Ok(out)
     }
 

@@ -8,9 +8,9 @@ use super::program::{Edits, Operation, Program, Source, Step};
 use super::rule::{How, Test};
 use super::value::Value;
 
-/// What a rule copies has at most so many bytes: a resource's one large value must not become
-/// thousands, one in each span.
-pub(super) const COPIED_BYTES_MAX: usize = 4096;
+/// What a rule copies has at most so many bytes, which names, ids and addresses do: a resource's one
+/// large value must not become thousands, one in each span.
+pub(super) const COPIED_BYTES_MAX: usize = 1024;
 
 /// The attributes of one list that the rules name.
 #[derive(Clone, Debug, Default)]
