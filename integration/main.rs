@@ -8,6 +8,7 @@ mod crash;
 mod destinations;
 mod docs;
 mod doors;
+mod edits;
 mod faults;
 mod joined;
 mod records;

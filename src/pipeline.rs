@@ -162,7 +162,7 @@ impl Gateway {
             join,
             set_level: read_again.set_level,
         });
-        let intake = parts.intake(policy, settings, &gates);
+        let intake = parts.intake(Arc::clone(&policy), settings, &gates);
         let shards = Arc::new(joined.shards);
         let (again, exporters) = (Arc::clone(&reloader), Arc::clone(&parts.exporters));
         let sources = Arc::new(Sources {
@@ -181,6 +181,7 @@ impl Gateway {
                 Box::pin(async move { again.reload().await })
             }),
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
+            policy: Arc::clone(&policy),
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });

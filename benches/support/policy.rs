@@ -3,9 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use hopline::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
+use hopline::redact::edit;
 use hopline::redact::{Action, Caps, Detectors, Policy, Settings};
 
 pub(crate) fn policy() -> Policy {
+    edited(&[])
+}
+
+/// The policy with rules that edit.
+pub(crate) fn edited(rules: &[&str]) -> Policy {
     let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
     let detectors =
         Detectors { bearer: true, jwt: true, card: true, email: true, assignment: true };
@@ -24,6 +30,7 @@ pub(crate) fn policy() -> Policy {
         urls: owned(&["url.full", "url.query", "http.url", "http.target"]),
         detectors,
         caps: Caps::default(),
+        edit: edit::Settings { rules: owned(rules), ..edit::Settings::default() },
     })
     .unwrap()
 }

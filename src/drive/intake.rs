@@ -171,6 +171,8 @@ impl Intake {
         for (kind, count) in Cut::ALL.into_iter().zip(&self.redacted.cut) {
             count.fetch_add(tally.cut.of(kind), Ordering::Relaxed);
         }
+        self.redacted.edited.fetch_add(tally.edited, Ordering::Relaxed);
+        self.redacted.uncopied.fetch_add(tally.uncopied, Ordering::Relaxed);
     }
 }
 

@@ -73,7 +73,13 @@ impl<'a> Judge<'a> {
 }
 
 fn judge<'a>(policy: &Policy, key: &'a [u8]) -> Judged<'a> {
-    let of_value = if policy.keys.matches(key) {
+    let fits = key.len() <= policy.caps.key_bytes_max;
+    Judged { key, of_value: says(policy, key), is_plain: fits && policy.is_plain(key) }
+}
+
+/// What a key says of its value.
+pub(super) fn says(policy: &Policy, key: &[u8]) -> Judgement {
+    if policy.keys.matches(key) {
         Judgement::Secret
     } else if !policy.urls.matches(key) {
         Judgement::Form
@@ -81,7 +87,5 @@ fn judge<'a>(policy: &Policy, key: &'a [u8]) -> Judged<'a> {
         Judgement::Query
     } else {
         Judgement::Url
-    };
-    let fits = key.len() <= policy.caps.key_bytes_max;
-    Judged { key, of_value, is_plain: fits && policy.is_plain(key) }
+    }
 }

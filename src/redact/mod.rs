@@ -1,6 +1,6 @@
 //! Redact: secrets end here.
 //!
-//! In: an admitted request. Out: [`Clean`], the only form that later stages accept.
+//! In: an admitted request, which the rules of `edit` change first. Out: [`Clean`], the only form that later stages accept.
 //! Holds the policy, and nothing of what passes. A string that cannot be judged is masked whole.
 //!
 //! The one walk that sees every field also checks the ids and keeps each record within its caps: a
@@ -10,6 +10,7 @@ mod assignment;
 mod clean;
 mod cut;
 mod detect;
+pub mod edit;
 mod glance;
 mod ids;
 mod judge;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::clean::Clean;
 use super::cut::Caps;
+use super::edit::{self, Edits};
 use super::glance::Glance;
 use super::keys::KeyRules;
 use super::replace::Replacement;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub detectors: Detectors,
     /// What one record may have.
     pub caps: Caps,
+    /// What is changed before it is redacted.
+    pub edit: edit::Settings,
 }
 
 /// What stands in a secret's place.
@@ -63,6 +66,24 @@ pub enum Error {
         "redact.mask must be 1 to 64 letters, digits or `*_-[].` that no detector takes for a secret"
     )]
     Mask,
+    /// A text that should be a rule is none.
+    #[error("rule {number} of edit {problem}: {text}")]
+    Edit {
+        /// Which one, from 1.
+        number: usize,
+        /// The rule.
+        text: String,
+        /// What is wrong with it.
+        problem: edit::Error,
+    },
+    /// A rule would write a key that redaction hides.
+    #[error("rule {number} of edit writes the key {key}, in which redaction sees a secret")]
+    EditKey {
+        /// Which one, from 1.
+        number: usize,
+        /// The key.
+        key: String,
+    },
 }
 
 /// The settings, compiled.
@@ -74,6 +95,7 @@ pub struct Policy {
     pub(super) detectors: Detectors,
     pub(super) replacement: Replacement,
     pub(super) caps: Caps,
+    pub(super) edits: Edits,
     version: u32,
 }
 
@@ -85,13 +107,14 @@ impl Policy {
     /// # Errors
     /// When the mask cannot serve as one.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let policy = Self {
+        let mut policy = Self {
             enabled: settings.enabled,
             keys: KeyRules::new(&settings.keys, &settings.keep_keys),
             urls: KeyRules::new(&settings.urls, &[]),
             detectors: settings.detectors,
             replacement: Replacement::new(&settings.action),
             caps: settings.caps,
+            edits: Edits::default(),
             version: version(settings),
         };
         if let Action::Mask(mask) = &settings.action {
@@ -104,6 +127,7 @@ impl Policy {
                 return Err(Error::Mask);
             }
         }
+        policy.edits = Edits::new(&settings.edit, &policy)?;
         Ok(policy)
     }
 
@@ -113,13 +137,14 @@ impl Policy {
         self.version
     }
 
-    /// Takes the secrets out of a request, and checks on the way that it is one. Spans without
-    /// valid ids go as a whole, what is past a cap in part.
+    /// Edits a request, takes the secrets out of it, and checks on the way that it is one. Spans
+    /// without valid ids go as a whole, what is past a cap in part.
     ///
     /// The head's item count and policy version are set from what was found.
     ///
     /// # Errors
-    /// When the bytes are not the OTLP request that the head says.
+    /// When the bytes are not the OTLP request that the head says, or edits would make too much of
+    /// them.
     pub fn clean(&self, mut head: Head, bytes: &Bytes) -> Result<(Clean, Tally), Malformed> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Malformed::Size);
@@ -164,13 +189,14 @@ impl Policy {
 
 const PASSES_MAX: usize = 4;
 
-/// A digest of everything that changes what is hidden. The pseudonym key is not part of it.
+/// A digest of everything that changes what is hidden or edited. Keys of pseudonyms are no part of
+/// it.
 fn version(settings: &Settings) -> u32 {
     let action = match &settings.action {
         Action::Mask(mask) => mask.as_str(),
         Action::Pseudonym(_) => "pseudonym",
     };
     let shape = (&settings.keys, &settings.keep_keys, &settings.urls, &settings.detectors);
-    let text = format!("{} {action} {shape:?}", settings.enabled);
+    let text = format!("{} {action} {shape:?} {:?}", settings.enabled, settings.edit.rules);
     crc32fast::hash(text.as_bytes())
 }

@@ -14,6 +14,8 @@ pub(super) struct Replacement {
 /// Opens a pseudonym. Letters only follow, so that no detector takes it for a card or an address.
 const TOKEN: &[u8] = b"hp_";
 const TOKEN_LETTERS: usize = 32;
+/// How long a pseudonym is.
+pub(super) const TOKEN_BYTES: usize = TOKEN.len() + TOKEN_LETTERS;
 const FALLBACK: &[u8] = b"****";
 
 impl Replacement {
@@ -39,13 +41,7 @@ impl Replacement {
         match &self.key {
             _ if self.is_replacement(secret) => out.extend_from_slice(secret),
             None => out.extend_from_slice(&self.mask),
-            Some(key) => {
-                out.extend_from_slice(TOKEN);
-                let digest = blake3::keyed_hash(key, secret);
-                for byte in digest.as_bytes().iter().take(TOKEN_LETTERS / 2) {
-                    out.extend_from_slice(&[b'a' + (byte >> 4), b'a' + (byte & 15)]);
-                }
-            }
+            Some(key) => out.extend_from_slice(&token(key, secret)),
         }
     }
 
@@ -80,8 +76,18 @@ impl Replacement {
     }
 }
 
+/// The pseudonym of a secret: the same for the same secret under the same key.
+pub(super) fn token(key: &[u8; 32], secret: &[u8]) -> [u8; TOKEN_BYTES] {
+    let digest = blake3::keyed_hash(key, secret);
+    let letters =
+        digest.as_bytes().iter().flat_map(|byte| [b'a' + (byte >> 4), b'a' + (byte & 15)]);
+    let mut token = [0; TOKEN_BYTES];
+    token.iter_mut().zip(TOKEN.iter().copied().chain(letters)).for_each(|(to, from)| *to = from);
+    token
+}
+
 /// Whether the text has the exact form of a pseudonym.
-fn is_token(text: &[u8]) -> bool {
+pub(super) fn is_token(text: &[u8]) -> bool {
     text.strip_prefix(TOKEN).is_some_and(|letters| {
         letters.len() == TOKEN_LETTERS && letters.iter().all(|byte| (b'a'..=b'p').contains(byte))
     })

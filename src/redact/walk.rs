@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::cut::{Count, Cut, Cuts, Dropped, MARK_VALUE};
+use super::edit::{Editing, Level};
 use super::ids::{Id, Rejected, SpanIds};
 use super::judge::{Judge, Judgement};
 use super::policy::Policy;
@@ -26,11 +27,15 @@ pub struct Tally {
     pub mended: u64,
     /// Spans without valid ids. They are not among the items.
     pub rejected: Rejected,
+    /// Attributes that the rules of `edit` added, changed or removed.
+    pub edited: u64,
+    /// Values that a rule of `edit` did not copy because they are too large.
+    pub uncopied: u64,
 }
 
 /// Whether a pair is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Kept,
     Dropped,
 }
@@ -38,7 +43,7 @@ enum Fate {
 /// A walk in progress.
 pub(super) struct Walk<'a> {
     pub(super) policy: &'a Policy,
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
     pub(super) splice: Splice,
     items: u32,
     pub(super) tally: Tally,
@@ -49,6 +54,7 @@ pub(super) struct Walk<'a> {
     /// Of the span that the walk is in.
     ids: SpanIds,
     judge: Judge<'a>,
+    pub(super) editing: Editing<'a>,
 }
 
 /// What a walk came home with.
@@ -63,7 +69,8 @@ impl<'a> Walk<'a> {
         let (splice, tally) = (Splice::new(), Tally::default());
         let (hiding, bytes_max) = (!policy.enabled, policy.caps.value_bytes_max);
         let (ids, judge) = (SpanIds::default(), Judge::new(policy));
-        Self { policy, bytes, splice, items: 0, tally, hiding, bytes_max, ids, judge }
+        let editing = Editing::new(&policy.edits);
+        Self { policy, bytes, splice, items: 0, tally, hiding, bytes_max, ids, judge, editing }
     }
 
     pub(super) fn request(mut self, signal: Signal) -> Result<Walked, Malformed> {
@@ -78,6 +85,7 @@ impl<'a> Walk<'a> {
         depth: usize,
     ) -> Result<(), Malformed> {
         let (mut count, mut dropped) = (Count::default(), Dropped::default());
+        let edits = self.plan(message, &content)?;
         for field in self.fields(&content) {
             let field = field?;
             let role = role(message, field.number);
@@ -90,7 +98,7 @@ impl<'a> Walk<'a> {
             }
             match role {
                 Role::Into(Message::KeyValue) => {
-                    match self.key_value(&field, content.start, depth)? {
+                    match self.attribute(edits, &field, content.start, depth)? {
                         Fate::Kept => count.attributes += 1,
                         Fate::Dropped => dropped.add(Cut::Key),
                     }
@@ -116,7 +124,20 @@ impl<'a> Walk<'a> {
             let fields = dropped.fields(message, self.slice(&content));
             self.splice.insert(content.end, &fields);
         }
-        Ok(())
+        edits.map_or(Ok(()), |level| self.append(level, message, &content))
+    }
+
+    fn attribute(
+        &mut self,
+        edits: Option<Level>,
+        field: &Field<'a>,
+        base: usize,
+        depth: usize,
+    ) -> Result<Fate, Malformed> {
+        match edits {
+            Some(level) if self.edited(level, field, base)? => Ok(Fate::Kept),
+            _ => self.key_value(field, base, depth),
+        }
     }
 
     /// A span without valid ids belongs nowhere, and a strict receiver would refuse the whole
@@ -152,7 +173,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The key may come after its value, or twice: a value is a secret if any key says so.
-    fn key_value(
+    pub(super) fn key_value(
         &mut self,
         field: &Field<'a>,
         base: usize,
@@ -193,7 +214,7 @@ impl<'a> Walk<'a> {
         Ok(Fate::Kept)
     }
 
-    fn any_value(
+    pub(super) fn any_value(
         &mut self,
         field: &Field<'a>,
         base: usize,
@@ -251,7 +272,12 @@ impl<'a> Walk<'a> {
     }
 
     /// A value that goes as a whole must still be a value: later stages rely on what is passed on.
-    fn secret(&mut self, field: &Field<'a>, base: usize, depth: usize) -> Result<(), Malformed> {
+    pub(super) fn secret(
+        &mut self,
+        field: &Field<'a>,
+        base: usize,
+        depth: usize,
+    ) -> Result<(), Malformed> {
         let (mark, tally) = (self.splice.mark(), self.tally);
         let hiding = std::mem::replace(&mut self.hiding, true);
         let valid = self.any_value(field, base, Judgement::Form, depth);
@@ -285,7 +311,7 @@ impl<'a> Walk<'a> {
     /// Whether an attribute is what nearly all are: one key that says nothing of its value, then
     /// one value that is a number or plain text. Everything else takes the long way.
     #[inline]
-    fn is_plain(&mut self, attribute: &'a [u8]) -> bool {
+    pub(super) fn is_plain(&mut self, attribute: &'a [u8]) -> bool {
         let mut fields = Fields::new(attribute);
         let Some(key) = next_bytes(&mut fields, 1) else { return false };
         let Some(value) = next_bytes(&mut fields, 2) else { return false };
@@ -327,7 +353,7 @@ impl<'a> Walk<'a> {
         Ok(content)
     }
 
-    fn fields(&self, content: &Range<usize>) -> Fields<'a> {
+    pub(super) fn fields(&self, content: &Range<usize>) -> Fields<'a> {
         Fields::new(self.slice(content))
     }
 
@@ -356,7 +382,7 @@ fn holds_list(value: &[u8]) -> Result<bool, Malformed> {
 }
 
 /// Whether a field that holds no string has the wire type that its role asks for.
-fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {
+pub(super) fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {
     let fits = match (role, field.value) {
         (Role::Unknown, _)
         | (Role::Id | Role::Blob, Value::Bytes(_))

@@ -188,6 +188,12 @@ fn redacted(sources: &Sources, page: &mut Page<'_>) {
     let name = "hopline_mended_ids_total";
     page.family(name, Kind::Counter, "Ids of the wrong length, taken out of records that stay.");
     page.sample(name, &[], sources.redacted.mended.load(Ordering::Relaxed));
+    let name = "hopline_edited_attributes_total";
+    page.family(name, Kind::Counter, "Attributes that edits added, changed or removed.");
+    page.sample(name, &[], sources.redacted.edited.load(Ordering::Relaxed));
+    let name = "hopline_edit_uncopied_values_total";
+    page.family(name, Kind::Counter, "Values that were too large for an edit to copy.");
+    page.sample(name, &[], sources.redacted.uncopied.load(Ordering::Relaxed));
 }
 
 fn log(sources: &Sources, page: &mut Page<'_>) {

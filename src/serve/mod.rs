@@ -38,7 +38,7 @@ use crate::log::Log;
 use crate::measure;
 use crate::receive;
 use crate::receive::{Counters, Deny, Entrance, Gate, Listener, Open, Speaks};
-use crate::redact::Cut;
+use crate::redact::{Cut, Policy};
 
 /// How many searches run at a time.
 pub const SEARCHES_MAX: usize = 4;
@@ -99,6 +99,8 @@ pub struct Sources {
     pub reload: Reload,
     /// Bounds on memory, by name.
     pub bounds: Vec<(String, u64)>,
+    /// What redacts now.
+    pub policy: Arc<ArcSwap<Policy>>,
     /// What redaction hid.
     pub redacted: Arc<Redacted>,
     /// Whether the gateway takes requests.
@@ -124,7 +126,7 @@ impl Export {
     }
 }
 
-/// What redaction hid, cut off and mended since the start.
+/// What redaction hid, cut off and mended, and edits changed, since the start.
 #[derive(Debug, Default)]
 pub struct Redacted {
     /// Values that went because of their key.
@@ -137,6 +139,10 @@ pub struct Redacted {
     pub cut: [std::sync::atomic::AtomicU64; Cut::ALL.len()],
     /// Ids of the wrong length that were taken out.
     pub mended: std::sync::atomic::AtomicU64,
+    /// Attributes that edits added, changed or removed.
+    pub edited: std::sync::atomic::AtomicU64,
+    /// Values that edits did not copy because they are too large.
+    pub uncopied: std::sync::atomic::AtomicU64,
 }
 
 impl Redacted {

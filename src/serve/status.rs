@@ -22,6 +22,7 @@ pub(crate) struct Status {
     ack: &'static str,
     doors: Vec<DoorPart>,
     ledger: LedgerPart,
+    redacted: RedactedPart,
     log: LogPart,
     join: JoinPart,
     index: Option<IndexPart>,
@@ -68,6 +69,20 @@ pub(crate) struct ConsumerPart {
     lost: BTreeMap<&'static str, u64>,
     /// Zero whenever nothing moves.
     imbalance: i64,
+}
+
+/// What redaction hid and edits changed since the start.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RedactedPart {
+    /// Version of the settings that decide it, as each batch in the log has it.
+    policy: String,
+    by_key: u64,
+    by_url: u64,
+    by_form: u64,
+    /// Attributes that edits added, changed or removed.
+    edited: u64,
+    /// Values that edits did not copy because they are too large.
+    uncopied: u64,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -164,6 +179,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         ack: sources.ack,
         doors: sources.gates.iter().map(|(name, gate)| door(name, gate)).collect(),
         ledger: ledger(&sources.ledger),
+        redacted: redacted(sources),
         log: log(&status),
         join: JoinPart {
             open_journeys: found.held.journeys,
@@ -214,6 +230,18 @@ fn consumer(account: &Account, signal: Signal, admitted: u64) -> ConsumerPart {
         held: standing.held,
         lost: standing.lost.iter().map(|(why, count)| (why.name(), *count)).collect(),
         imbalance: standing.imbalance(),
+    }
+}
+
+fn redacted(sources: &Sources) -> RedactedPart {
+    let redacted = &sources.redacted;
+    RedactedPart {
+        policy: format!("{:08x}", sources.policy.load().version()),
+        by_key: redacted.by_key.load(Ordering::Relaxed),
+        by_url: redacted.by_url.load(Ordering::Relaxed),
+        by_form: redacted.by_form.load(Ordering::Relaxed),
+        edited: redacted.edited.load(Ordering::Relaxed),
+        uncopied: redacted.uncopied.load(Ordering::Relaxed),
     }
 }
 

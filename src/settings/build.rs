@@ -17,6 +17,7 @@ pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
         data_dir: raw.path("data_dir")?,
         memory_max: raw.bytes("memory_max", 16 * MIB..=16 * TIB)?,
         receive: receive(raw)?,
+        edit: raw.edits("edit")?,
         redact: redact(raw)?,
         limit: limit(raw)?,
         log: log(raw)?,

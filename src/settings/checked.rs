@@ -17,6 +17,8 @@ pub struct Settings {
     pub memory_max: u64,
     /// The doors.
     pub receive: Receive,
+    /// Rules that change attributes, in order.
+    pub edit: Vec<String>,
     /// Secrets.
     pub redact: Redact,
     /// Budgets of names.

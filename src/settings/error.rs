@@ -91,6 +91,20 @@ pub enum Error {
         /// Where it came from.
         origin: Origin,
     },
+    /// A text of a list of rules is no rule.
+    #[error("{key}: rule {number} {problem}: {rule} ({origin})")]
+    Rule {
+        /// The key of the list.
+        key: String,
+        /// Which one, from 1.
+        number: usize,
+        /// The text.
+        rule: String,
+        /// Where it stops being a rule.
+        problem: String,
+        /// Where it came from.
+        origin: Origin,
+    },
     /// Two values do not go together.
     #[error("{key} {problem}")]
     Conflict {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::checked::{Action, Settings};
+use crate::redact::edit;
 
 const FILE: &str = "pseudonym.key";
 const CONTEXT: &str = "hopline 2026-11 pseudonym key";
@@ -17,7 +18,7 @@ impl Settings {
     /// # Errors
     /// When the file cannot be made or read.
     pub fn pseudonym_key(&self) -> io::Result<[u8; 32]> {
-        if self.redact.action == Action::Mask {
+        if self.redact.action == Action::Mask && !edit::needs_key(&self.edit) {
             return Ok([0; 32]);
         }
         if !self.redact.key.is_empty() {
@@ -53,16 +54,16 @@ mod tests {
 
     #[test]
     fn a_key_that_was_made_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let sets = vec![
-            format!("data_dir={}", folder.path().join("data").display()),
-            "redact.action=pseudonym".to_owned(),
-        ];
-        let settings = load(&Sources { sets, ..Sources::default() }).unwrap();
+        for needs_key in ["redact.action=pseudonym", "edit=pseudonymise span user.id"] {
+            let folder = tempfile::tempdir().unwrap();
+            let data_dir = format!("data_dir={}", folder.path().join("data").display());
+            let sets = vec![data_dir, needs_key.to_owned()];
+            let settings = load(&Sources { sets, ..Sources::default() }).unwrap();
 
-        let first = settings.pseudonym_key().unwrap();
+            let first = settings.pseudonym_key().unwrap();
 
-        assert_ne!(first, [0; 32]);
-        assert_eq!(settings.pseudonym_key().unwrap(), first);
+            assert_ne!(first, [0; 32]);
+            assert_eq!(settings.pseudonym_key().unwrap(), first);
+        }
     }
 }

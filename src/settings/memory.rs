@@ -20,6 +20,9 @@ const SHARD_BYTES: u64 = 64 * 1024 * 144 + (1 << 20);
 /// for the total and for each of network, server, self and proxy.
 const SERIES_WINDOW_BYTES: u64 = 5 * 20 * 128 * 4;
 
+/// Edits may make so many times of a request what it was.
+const EDIT_GROWTH: u64 = 8;
+
 /// What one bound may hold in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
@@ -59,6 +62,10 @@ impl Settings {
             // While one part is written, the next fills.
             bound("index.memory", index, 2),
         ];
+        if !self.edit.is_empty() {
+            let name = "receive.inflight_bytes_max, edit";
+            bounds.push(bound(name, wide(receive.inflight_bytes_max), EDIT_GROWTH));
+        }
         bounds.extend(self.export.iter().map(|destination| {
             let name = format!("export.otlp.{}", destination.name);
             let request = wide(destination.batch_bytes_max);

@@ -15,6 +15,7 @@ use super::secret::Secret;
 use super::unit::{read_bytes, read_millis, show_bytes, show_millis};
 use crate::evidence::Signal;
 use crate::receive::Address;
+use crate::redact::edit;
 
 const LIST_MAX: usize = 4096;
 
@@ -22,6 +23,9 @@ const LIST_MAX: usize = 4096;
 const TEXT_BYTES_MAX: usize = 4096;
 
 const MASK_BYTES_MAX: usize = 64;
+
+/// Each rule is tried on each list of its level.
+const RULES_MAX: usize = 256;
 
 impl Raw {
     /// A whole number.
@@ -126,6 +130,27 @@ impl Raw {
             let fit = texts.len() <= LIST_MAX && texts.iter().all(fits);
             fit.then(|| texts.into_iter().map(T::from).collect())
         })
+    }
+
+    /// Rules that change attributes.
+    pub(super) fn edits(&self, key: &str) -> Result<Vec<String>, Error> {
+        let expected = format!("a list of at most {RULES_MAX} rules");
+        let rules: Vec<String> = self.texts(key)?;
+        if rules.len() > RULES_MAX {
+            return self.read(key, expected, |_| None);
+        }
+        let refused = |(number, rule): (usize, &String)| {
+            let problem = edit::check(rule).err()?.to_string();
+            let origin = self.get(key)?.origin.clone();
+            Some(Error::Rule {
+                key: key.to_owned(),
+                number,
+                rule: cut(rule.clone()),
+                problem,
+                origin,
+            })
+        };
+        (1..).zip(&rules).find_map(refused).map_or(Ok(rules.clone()), Err)
     }
 
     /// An address to listen at.

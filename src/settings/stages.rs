@@ -50,7 +50,7 @@ impl Settings {
         }
     }
 
-    /// For the redaction; `key` is the key of the pseudonyms.
+    /// For the edits and the redaction; `key` is the key of the pseudonyms.
     #[must_use]
     pub fn for_redact(&self, key: [u8; 32]) -> redact::Settings {
         let detectors = self.redact.detectors;
@@ -79,6 +79,7 @@ impl Settings {
                 events_max: self.limit.events_max,
                 links_max: self.limit.links_max,
             },
+            edit: redact::edit::Settings { rules: self.edit.clone(), key },
         }
     }
 

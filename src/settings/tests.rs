@@ -273,6 +273,21 @@ fn a_value_of_the_wrong_type_in_a_file_is_refused() {
 }
 
 #[test]
+fn a_rule_that_is_none_is_refused_where_it_stops_being_one() {
+    let want = "edit: rule 2 has `spam` at character 5, where resource, scope, span, event, link, \
+                log or point is expected: set spam b = 1 (own.yaml)";
+    assert_eq!(refusal_of_file("edit: [remove span a, set spam b = 1]"), want);
+    let many = format!("edit=[{}]", "remove log a, ".repeat(257));
+    assert!(refusal(&[&many]).starts_with("edit must be a list of at most 256 rules, not "));
+}
+
+#[test]
+fn what_edits_may_add_counts_as_memory() {
+    let bounds = |texts: &[&str]| load(&set(texts)).unwrap().memory().len();
+    assert_eq!(bounds(&["edit=remove span a"]), bounds(&[]) + 1);
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     let cases = [
         ("join.quite=2s", "there is no key join.quite (--set), did you mean join.quiet?"),

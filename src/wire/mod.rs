@@ -49,4 +49,7 @@ pub enum Malformed {
     /// The request is larger than 4 GiB, which places cannot address.
     #[error("the request is too large to address")]
     Size,
+    /// One list repeats keys that rules of `edit` name, or what these rules write grows past a bound.
+    #[error("the edit rules would make too much of the request")]
+    Overgrown,
 }

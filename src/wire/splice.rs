@@ -193,22 +193,27 @@ impl Splice {
             return Ok(input.clone());
         }
         let mut out = Vec::with_capacity(input.len().saturating_add_signed(self.growth));
-        let mut copied = 0;
-        for patch in &self.patches {
-            out.extend_from_slice(input.get(copied..patch.at.start).unwrap_or_default());
-            match &patch.with {
-                With::Length(length) => write_varint(&mut out, *length as u64),
-                With::Text(range) => {
-                    out.extend_from_slice(self.text.get(range.clone()).unwrap_or_default());
-                }
-            }
-            copied = patch.at.end;
-        }
-        out.extend_from_slice(input.get(copied..).unwrap_or_default());
+        self.write(input, 0..input.len(), &mut out);
         if u32::try_from(out.len()).is_err() {
             return Err(Malformed::Size);
         }
         Ok(Bytes::from(out))
+    }
+
+    /// Appends a range of the input with all edits, none of which lies outside of it.
+    pub fn write(&self, input: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+        let mut copied = range.start;
+        for patch in &self.patches {
+            out.extend_from_slice(input.get(copied..patch.at.start).unwrap_or_default());
+            match &patch.with {
+                With::Length(length) => write_varint(out, *length as u64),
+                With::Text(text) => {
+                    out.extend_from_slice(self.text.get(text.clone()).unwrap_or_default());
+                }
+            }
+            copied = patch.at.end;
+        }
+        out.extend_from_slice(input.get(copied..range.end).unwrap_or_default());
     }
 
     /// Everything from `start` of the collected text stands in for `at`.

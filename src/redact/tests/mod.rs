@@ -22,7 +22,7 @@ use crate::wire::arbitrary::{self, Texts};
 mod caps;
 mod ids;
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
     Settings {
         enabled: true,
@@ -32,10 +32,11 @@ fn settings() -> Settings {
         urls: owned(&["url.full", "url.query", "http.target"]),
         detectors: Detectors { bearer: true, jwt: true, card: true, email: true, assignment: true },
         caps: Caps::default(),
+        edit: edit::Settings::default(),
     }
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy::new(&settings()).unwrap()
 }
 
@@ -43,7 +44,7 @@ fn pseudonyms() -> Policy {
     Policy::new(&Settings { action: Action::Pseudonym([7; 32]), ..settings() }).unwrap()
 }
 
-fn head(signal: Signal) -> Head {
+pub(super) fn head(signal: Signal) -> Head {
     Head {
         signal,
         source: Source::OtlpGrpc,
@@ -55,7 +56,7 @@ fn head(signal: Signal) -> Head {
     }
 }
 
-fn clean(policy: &Policy, signal: Signal, bytes: &[u8]) -> Result<Clean, Malformed> {
+pub(super) fn clean(policy: &Policy, signal: Signal, bytes: &[u8]) -> Result<Clean, Malformed> {
     policy.clean(head(signal), &Bytes::copy_from_slice(bytes)).map(|(clean, _)| clean)
 }
 
@@ -184,7 +185,7 @@ fn a_mask_that_would_be_redacted_is_refused() {
 }
 
 /// Strings in which secrets of every form occur, and what can stand round them.
-fn hostile() -> Texts {
+pub(super) fn hostile() -> Texts {
     let piece = prop_oneof![
         Just("ann@example.com"),
         Just("4111 1111 1111 1111"),
