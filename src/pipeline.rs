@@ -157,6 +157,12 @@ impl Gateway {
         });
         let api = serve::serve(listeners.api, Arc::clone(&sources), parts.tokens.silence.clone());
         parts.tasks.others.watch("the API", api);
+        let guard = drive::guard(
+            Arc::clone(intake.counters()),
+            settings.memory_max,
+            parts.tokens.halt.clone(),
+        );
+        parts.tasks.others.spawn(guard);
         parts.doors(listeners.grpc, listeners.http, intake, settings);
         let Parts { log, tokens, mut tasks, threads, watched, .. } = parts;
         tasks.others.spawn(tick(log.clone(), watched, tokens.halt.clone()));

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Memory;
 use crate::evidence::Source;
 use crate::ledger::Refusal;
 
@@ -11,6 +12,7 @@ pub struct Counters {
     sources: [Tally; Source::ALL.len()],
     open: AtomicU64,
     turned_away: AtomicU64,
+    memory: Memory,
 }
 
 /// The counts of one source.
@@ -35,6 +37,12 @@ impl Counters {
             Source::OtlpJson => json,
             Source::Flows => flows,
         }
+    }
+
+    /// What the process holds, which may close the doors for a while.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Connections that are open now.

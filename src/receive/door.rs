@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::budget::Sender;
 use super::{Error, Intake, Settings};
 
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
@@ -96,8 +97,10 @@ async fn connection(
     drop(stream.set_nodelay(true));
     let spoke = Arc::new(AtomicBool::new(false));
     let silent = silence(settings.header_timeout, Arc::clone(&spoke));
-    let service = service_fn(move |request: http::Request<Incoming>| {
+    let sender = Sender::next();
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
         spoke.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(sender);
         router.clone().call(request)
     });
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));

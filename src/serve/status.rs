@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::{Found, Shared, Sources, Wanted};
-use crate::evidence::Signal;
+use crate::evidence::{Signal, Source};
 use crate::export;
-use crate::ledger::{Account, Ledger};
+use crate::ledger::{Account, Ledger, Refusal};
+use crate::receive::{Counters, Memory};
 
 /// The state of the gateway.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -18,6 +19,8 @@ pub(crate) struct Status {
     version: &'static str,
     /// What an OK to a sender means: `wal` or `memory`.
     ack: &'static str,
+    doors: DoorsPart,
+    memory: MemoryPart,
     ledger: LedgerPart,
     log: LogPart,
     join: JoinPart,
@@ -27,6 +30,22 @@ pub(crate) struct Status {
     hop_series: Use,
     /// What may be held in memory, by name.
     memory_bounds: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct DoorsPart {
+    connections: u64,
+    /// Requests that were sent back, by reason.
+    refused: BTreeMap<&'static str, u64>,
+}
+
+/// What the process holds, without the pages of files; 0 where that cannot be measured.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct MemoryPart {
+    resident_bytes: u64,
+    max_bytes: u64,
+    /// Whether the doors send everything back for it.
+    refuses: bool,
 }
 
 /// Received = refused + admitted; per consumer
@@ -141,6 +160,8 @@ fn gather(sources: &Sources, found: &Found) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.log.status().ack.name(),
+        doors: doors(&sources.doors),
+        memory: memory(sources.doors.memory()),
         ledger: ledger(&sources.ledger),
         log: log(&sources.log.status()),
         join: JoinPart {
@@ -158,6 +179,22 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         },
         hop_series: Use { used: hops.series, max: hops.series_max, overflowed: hops.folded },
         memory_bounds: sources.bounds.iter().cloned().collect(),
+    }
+}
+
+fn doors(doors: &Counters) -> DoorsPart {
+    let refused = Refusal::ALL.into_iter().map(|refusal| {
+        let count = Source::ALL.into_iter().map(|source| doors.of(source).refused(refusal)).sum();
+        (refusal.name(), count)
+    });
+    DoorsPart { connections: doors.connections_open(), refused: refused.collect() }
+}
+
+fn memory(memory: &Memory) -> MemoryPart {
+    MemoryPart {
+        resident_bytes: memory.resident_bytes(),
+        max_bytes: memory.max_bytes(),
+        refuses: memory.refuses(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::checked::{
 use super::error::Error;
 use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
+use crate::receive::Cors;
 
 /// Each value for itself; whether they go together is another matter.
 pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
@@ -48,6 +49,13 @@ fn receive(raw: &Raw) -> Result<Receive, Error> {
         connections_max: raw.count("receive.connections_max", 1..=65_536)?,
         streams_max: raw.count("receive.streams_max", 1..=65_536)?,
         header_timeout: raw.duration("receive.header_timeout", 10 * MS..=5 * MINUTE)?,
+        body_timeout: raw.duration("receive.body_timeout", 10 * MS..=HOUR)?,
+        body_rate_min: raw.bytes("receive.body_rate_min", 0..=GIB)?,
+        cors: Cors {
+            origins: raw.origins("receive.otlp.http.cors.allowed_origins")?,
+            headers: raw.header_names("receive.otlp.http.cors.allowed_headers")?,
+            max_age: raw.duration("receive.otlp.http.cors.max_age", 0..=DAY)?,
+        },
         follow: raw.texts("receive.flows.follow")?,
     })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::Secret;
+use crate::receive::Cors;
 
 /// All settings, checked one by one and together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,12 @@ pub struct Receive {
     pub streams_max: u32,
     /// How long a client may take to send a head.
     pub header_timeout: Duration,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
+    /// What must come of a body in a second.
+    pub body_rate_min: usize,
+    /// `receive.otlp.http.cors`: pages of a browser that may send.
+    pub cors: Cors,
     /// `receive.flows.follow`: files of flows to read as they grow.
     pub follow: Vec<PathBuf>,
 }

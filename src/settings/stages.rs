@@ -24,6 +24,9 @@ impl Settings {
             connections_max: self.receive.connections_max,
             streams_max: self.receive.streams_max,
             header_timeout: self.receive.header_timeout,
+            body_timeout: self.receive.body_timeout,
+            body_rate_min: self.receive.body_rate_min,
+            cors: self.receive.cors.clone(),
             ..receive::Settings::default()
         }
     }
