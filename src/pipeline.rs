@@ -192,6 +192,12 @@ impl Gateway {
             parts.tokens.silence.clone(),
         );
         parts.tasks.others.watch("the API", api);
+        let guard = drive::guard(
+            Arc::clone(intake.counters()),
+            settings.memory_max,
+            parts.tokens.halt.clone(),
+        );
+        parts.tasks.others.spawn(guard);
         parts.doors(listeners.grpc, listeners.http, intake, settings);
         let Parts { log, tokens, mut tasks, threads, .. } = parts;
         gates.watch(&mut tasks.others, &tokens.halt);

@@ -200,6 +200,9 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::Invalid => "the items lack valid ids",
         Refusal::TooLarge => "the request is larger than the log takes",
         Refusal::Busy => "the log's queue is full",
+        Refusal::Memory => "the gateway has hardly any memory left",
+        Refusal::Slow => "the body comes too slowly",
+        Refusal::Deadline => "the deadline is over",
         Refusal::LogFull => {
             "the log is full: a destination or the index is behind, or the disk is full"
         }

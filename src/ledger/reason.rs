@@ -9,8 +9,14 @@ pub enum Refusal {
     Invalid,
     /// It is larger than the cap. The sender must not retry.
     TooLarge,
-    /// The doors hold as much as they may. The sender retries.
+    /// The doors hold as much as they may, or this sender its share of it. The sender retries.
     Busy,
+    /// The process has hardly any memory left. The sender retries.
+    Memory,
+    /// Its body comes too slowly. The sender retries.
+    Slow,
+    /// The sender's own deadline is over: nobody waits for the answer. The sender retries.
+    Deadline,
     /// The log has no room, or its disk none. The sender retries.
     LogFull,
     /// The log cannot be written. The sender retries.
@@ -23,16 +29,35 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::Invalid,
         Self::TooLarge,
         Self::Busy,
+        Self::Memory,
+        Self::Slow,
+        Self::Deadline,
         Self::LogFull,
         Self::LogFailed,
         Self::Closing,
         Self::Undelivered,
     ];
+
+    /// Whether the sender may send the same again.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::Malformed | Self::Invalid | Self::TooLarge => false,
+            Self::Busy
+            | Self::Memory
+            | Self::Slow
+            | Self::Deadline
+            | Self::LogFull
+            | Self::LogFailed
+            | Self::Closing
+            | Self::Undelivered => true,
+        }
+    }
 
     /// The label in metrics and answers.
     #[must_use]
@@ -42,6 +67,9 @@ impl Refusal {
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
             Self::Busy => "busy",
+            Self::Memory => "memory",
+            Self::Slow => "slow",
+            Self::Deadline => "deadline",
             Self::LogFull => "log_full",
             Self::LogFailed => "log_failed",
             Self::Closing => "closing",

@@ -6,31 +6,67 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
 
-use super::Denial;
 use super::budget::Hold;
+use super::deadline::Deadline;
 use super::intake::too_large;
+use super::{Denial, Settings};
 use crate::ledger::Refusal;
 
-/// The whole body: at most `limit` bytes, within `timeout`.
+/// How fast a body has to come. A slow one holds its part of the budget all the time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    start: Instant,
+    timeout: Duration,
+    grace: Duration,
+    bytes_per_second_min: usize,
+    deadline: Deadline,
+}
+
+impl Pace {
+    /// From now on.
+    pub(super) fn new(settings: &Settings, deadline: Deadline) -> Self {
+        Self {
+            start: Instant::now(),
+            timeout: settings.body_timeout,
+            grace: settings.body_grace,
+            bytes_per_second_min: settings.body_rate_min,
+            deadline,
+        }
+    }
+
+    /// When the next bytes must have come, after `received`.
+    fn due(&self, received: usize) -> Instant {
+        let earned = received as u64 * 1000 / (self.bytes_per_second_min as u64).max(1);
+        let at_rate = self.grace.saturating_add(Duration::from_millis(earned));
+        let patience =
+            if self.bytes_per_second_min == 0 { self.timeout } else { self.timeout.min(at_rate) };
+        self.deadline.or_earlier(self.start + patience)
+    }
+
+    /// What to say when they have not.
+    fn missed(&self) -> Denial {
+        let slow = Denial::new(Refusal::Slow, "the body comes too slowly");
+        self.deadline.check().err().unwrap_or(slow)
+    }
+}
+
+/// The whole body: at most `limit` bytes, at the pace that is asked for.
 ///
 /// Memory is reserved by what has come, never by what was claimed, and each step is held first.
 pub(super) async fn collect(
-    body: Body,
+    mut body: Body,
     limit: usize,
-    timeout: Duration,
+    pace: Pace,
     hold: &mut Hold,
 ) -> Result<Bytes, Denial> {
-    tokio::time::timeout(timeout, read(body, limit, hold))
-        .await
-        .unwrap_or_else(|_| Err(Denial::new(Refusal::Busy, "the body did not arrive in time")))
-}
-
-async fn read(mut body: Body, limit: usize, hold: &mut Hold) -> Result<Bytes, Denial> {
     let mut whole = Vec::new();
     let claimed = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let most = claimed.map_or(limit, |claimed| claimed.min(limit));
-    while let Some(frame) = body.frame().await {
+    loop {
+        let next = timeout_at(pace.due(whole.len()), body.frame()).await;
+        let Some(frame) = next.map_err(|_| pace.missed())? else { break };
         let broken = |_| Denial::new(Refusal::Malformed, "the body broke off");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         let needed = whole.len() + data.len();
@@ -45,4 +81,34 @@ async fn read(mut body: Body, limit: usize, hold: &mut Hold) -> Result<Bytes, De
         whole.extend_from_slice(&data);
     }
     Ok(Bytes::from(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(rate: usize) -> Pace {
+        Pace {
+            start: Instant::now(),
+            timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+            bytes_per_second_min: rate,
+            deadline: Deadline::default(),
+        }
+    }
+
+    fn patience(pace: &Pace, received: usize) -> u64 {
+        (pace.due(received) - pace.start).as_secs()
+    }
+
+    #[test]
+    fn each_kilobyte_earns_a_second_after_the_grace_up_to_the_timeout() {
+        let pace = pace(1024);
+        assert_eq!([0, 1024, 5 << 10, 1 << 30].map(|it| patience(&pace, it)), [10, 11, 15, 30]);
+    }
+
+    #[test]
+    fn without_a_rate_only_the_timeout_counts() {
+        assert_eq!([0, 1 << 30].map(|it| patience(&pace(0), it)), [30, 30]);
+    }
 }

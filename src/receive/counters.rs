@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Memory;
 use crate::evidence::Source;
 use crate::ledger::Refusal;
 
@@ -9,6 +10,7 @@ use crate::ledger::Refusal;
 #[derive(Debug, Default)]
 pub struct Counters {
     sources: [Tally; Source::ALL.len()],
+    memory: Memory,
 }
 
 /// The counts of one source.
@@ -33,6 +35,12 @@ impl Counters {
             Source::OtlpJson => json,
             Source::Flows => flows,
         }
+    }
+
+    /// What the process holds, which may close the doors for a while.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 }
 

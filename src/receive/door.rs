@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response};
+use hyper::Method;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::auth::Denied;
+use super::budget::Sender;
 use super::gate::{Away, Gate, Seat, Terms};
 use super::identity::Identity;
 use super::listener::{Listener, Stream};
@@ -90,7 +92,13 @@ pub(super) async fn serve(
         Speaks::Both => status::http_denied,
     };
     let gate = door.intake.gate().clone();
-    Entrance { gate, speaks, open: |_| false, deny, router, stop: door.stop }.serve(listener).await
+    let open = is_preflight;
+    Entrance { gate, speaks, open, deny, router, stop: door.stop }.serve(listener).await
+}
+
+/// A browser asks without credentials whether a page may send. No route takes anything by it.
+fn is_preflight(request: &Request<Incoming>) -> bool {
+    request.method() == Method::OPTIONS
 }
 
 /// Whose request it is.
@@ -176,8 +184,10 @@ impl Entrance {
         let terms = gate.terms();
         let spoke = Arc::new(AtomicBool::new(false));
         let silent = silence(terms.header_timeout, Arc::clone(&spoke));
-        let service = service_fn(move |request: Request<Incoming>| {
+        let sender = Sender::next();
+        let service = service_fn(move |mut request: Request<Incoming>| {
             spoke.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(sender);
             let admitted = self.admit(shown.as_ref(), request);
             let mut router = self.router.clone();
             async move {

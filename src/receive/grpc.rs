@@ -12,8 +12,9 @@ use http_body_util::{BodyExt, Full};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::body::collect;
-use super::budget::Hold;
+use super::body::{Pace, collect};
+use super::budget::{Hold, Sender};
+use super::deadline::Deadline;
 use super::door::{Door, Speaks, serve, tenant};
 use super::inflate::{Coding, inflate};
 use super::listener::Listener;
@@ -24,6 +25,9 @@ use crate::ledger::Refusal;
 
 /// The compressed flag and the length.
 const PREFIX_BYTES: usize = 5;
+
+const PROFILES: &str =
+    "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
 
 /// Serves OTLP over gRPC until `stop`, then lets requests in flight end.
 ///
@@ -42,6 +46,7 @@ pub async fn serve_grpc(
             "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
             on(Signal::Metrics),
         )
+        .route(PROFILES, any(profiles))
         .fallback(|| async { refuse(Status::unimplemented("no such method")) })
         .with_state(door.clone());
     serve(listener.into(), router, Speaks::Http2, door).await
@@ -53,6 +58,13 @@ fn on(signal: Signal) -> MethodRouter<Door> {
     })
 }
 
+async fn profiles(State(door): State<Door>) -> Response<Body> {
+    let tally = door.intake.counters().of(Source::OtlpGrpc);
+    tally.add_request();
+    tally.add_unsupported();
+    refuse(Status::unimplemented(status::NO_PROFILES))
+}
+
 async fn export(door: &Door, signal: Signal, request: Request) -> Response<Body> {
     let tally = door.intake.counters().of(Source::OtlpGrpc);
     tally.add_request();
@@ -60,9 +72,11 @@ async fn export(door: &Door, signal: Signal, request: Request) -> Response<Body>
         tally.add_unsupported();
         return status::unsupported("only application/grpc is spoken here");
     }
-    let Some(coding) = Coding::of(request.headers().get("grpc-encoding")) else {
+    let Some(coding) = Coding::of(request.headers(), "grpc-encoding") else {
         tally.add_unsupported();
-        let mut response = refuse(Status::unimplemented("the message encoding is not supported"));
+        let mut response = refuse(Status::unimplemented(
+            "the message encoding is not supported; grpc-accept-encoding names those that are",
+        ));
         response.headers_mut().insert("grpc-accept-encoding", Coding::NAMES);
         return response;
     };
@@ -93,13 +107,17 @@ async fn take(
     }
     let settings = door.intake.settings();
     let tenant = tenant(&request);
+    let deadline = Deadline::of(request.headers());
+    let sender = Sender::of(request.extensions());
     let body = request.into_body();
     let limit = coding.wire_bytes_max(settings).saturating_add(PREFIX_BYTES);
-    let mut hold = door.intake.hold(body.size_hint().exact(), limit)?;
-    let framed = collect(body, limit, settings.body_timeout, &mut hold).await?;
+    let mut hold = door.intake.hold(sender, body.size_hint().exact(), limit)?;
+    let framed = collect(body, limit, Pace::new(settings, deadline), &mut hold).await?;
     door.intake.counters().of(Source::OtlpGrpc).add_encoded(framed.len());
     let (coding, message) = unframe(coding, framed)?;
-    let (bytes, hold) = inflate(coding, message, settings.request_bytes_max, hold).await?;
+    let limit = settings.request_bytes_max;
+    let (bytes, hold) = inflate(coding, message, limit, deadline, hold).await?;
+    deadline.check()?;
     Ok((Raw { signal, source: Source::OtlpGrpc, tenant, bytes }, hold))
 }
 

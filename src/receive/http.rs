@@ -10,8 +10,9 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio_util::sync::CancellationToken;
 
-use super::body::collect;
-use super::budget::Hold;
+use super::body::{Pace, collect};
+use super::budget::{Hold, Sender};
+use super::deadline::Deadline;
 use super::door::{Door, Speaks, serve, tenant};
 use super::flow::{self, Lines};
 use super::inflate::{Coding, inflate};
@@ -21,6 +22,10 @@ use super::status::{self, Form, media_type};
 use super::{Denial, Error, Intake, Raw, Reply, json, now};
 use crate::evidence::{Signal, Source};
 use crate::ledger::Refusal;
+
+const UNSUPPORTED: &str = "this media type or content encoding is not supported: OTLP comes as \
+    application/x-protobuf or application/json, flows as application/json or \
+    application/x-ndjson, encoded as identity, gzip, zstd, snappy, x-snappy-framed, deflate or zlib";
 
 /// Serves OTLP over HTTP and flow lines until `stop`, then lets requests in flight end.
 ///
@@ -32,12 +37,17 @@ pub async fn serve_http(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let door = Door { intake, stop };
-    let router = Router::new()
+    let mut otlp = Router::new()
         .route("/v1/traces", on(Signal::Traces))
         .route("/v1/logs", on(Signal::Logs))
         .route("/v1/metrics", on(Signal::Metrics))
-        .route("/v1/flows", post(flows).fallback(|| async { status::wrong_method() }))
-        .with_state(door.clone());
+        .route("/v1development/profiles", post(profiles).fallback(wrong_method));
+    if let Some(cors) = door.intake.settings().cors.layer() {
+        otlp = otlp.layer(cors);
+    }
+    // Flows come from no page, whatever site it is of.
+    let router =
+        otlp.route("/v1/flows", post(flows).fallback(wrong_method)).with_state(door.clone());
     serve(listener.into(), router, Speaks::Both, door).await
 }
 
@@ -45,15 +55,31 @@ fn on(signal: Signal) -> MethodRouter<Door> {
     let export = move |State(door): State<Door>, request: Request| async move {
         export(&door, signal, request).await
     };
-    post(export).fallback(|| async { status::wrong_method() })
+    post(export).fallback(wrong_method)
+}
+
+async fn wrong_method() -> Response<Body> {
+    status::wrong_method()
+}
+
+async fn profiles(State(door): State<Door>, request: Request) -> Response<Body> {
+    let form = Form::of(request.headers());
+    let tally = door.intake.counters().of(source(form));
+    tally.add_request();
+    tally.add_unsupported();
+    status::profiles(form.unwrap_or(Form::Json))
+}
+
+fn source(form: Option<Form>) -> Source {
+    match form {
+        Some(Form::Json) => Source::OtlpJson,
+        Some(Form::Protobuf) | None => Source::OtlpHttp,
+    }
 }
 
 async fn export(door: &Door, signal: Signal, request: Request) -> Response<Body> {
     let form = Form::of(request.headers());
-    let source = match form {
-        Some(Form::Json) => Source::OtlpJson,
-        Some(Form::Protobuf) | None => Source::OtlpHttp,
-    };
+    let source = source(form);
     door.intake.counters().of(source).add_request();
     let (Some(form), Some(coding)) = (form, coding(request.headers())) else {
         return unsupported(door, source);
@@ -118,12 +144,15 @@ async fn body(
         return Err(Denial::new(Refusal::Closing, "the gateway is closing"));
     }
     let settings = door.intake.settings();
+    let sender = Sender::of(request.extensions());
     let body = request.into_body();
     let limit = coding.wire_bytes_max(settings);
-    let mut hold = door.intake.hold(body.size_hint().exact(), limit)?;
-    let encoded = collect(body, limit, settings.body_timeout, &mut hold).await?;
+    let mut hold = door.intake.hold(sender, body.size_hint().exact(), limit)?;
+    // HTTP has no header for a deadline.
+    let deadline = Deadline::default();
+    let encoded = collect(body, limit, Pace::new(settings, deadline), &mut hold).await?;
     door.intake.counters().of(source).add_encoded(encoded.len());
-    inflate(coding, encoded, settings.request_bytes_max, hold).await
+    inflate(coding, encoded, settings.request_bytes_max, deadline, hold).await
 }
 
 fn answer(door: &Door, source: Source, form: Form, signal: Signal, reply: Reply) -> Response<Body> {
@@ -135,13 +164,13 @@ fn answer(door: &Door, source: Source, form: Form, signal: Signal, reply: Reply)
 
 fn unsupported(door: &Door, source: Source) -> Response<Body> {
     door.intake.counters().of(source).add_unsupported();
-    let mut response = status::unsupported("this media type or content encoding is not supported");
+    let mut response = status::unsupported(UNSUPPORTED);
     response.headers_mut().insert(ACCEPT_ENCODING, Coding::NAMES);
     response
 }
 
 fn coding(headers: &HeaderMap) -> Option<Coding> {
-    Coding::of(headers.get(CONTENT_ENCODING))
+    Coding::of(headers, CONTENT_ENCODING)
 }
 
 /// Types that a page of another site cannot send without asking: a browser must not be a source.

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::budget::{Budget, Hold};
+use super::budget::{Budget, Hold, Sender};
 use super::{Counters, Denial, Gate, Handle, Raw, Reply, Settings};
 use crate::ledger::Refusal;
 
 /// A request takes this much of the budget before anything is known of its size.
 const FLOOR_BYTES: usize = 64 << 10;
+
+/// What a head claims counts up to here; more is taken as it comes, or a few heads without bodies
+/// would take the whole budget.
+const CLAIM_BYTES_MAX: usize = 1 << 20;
 
 /// More than this is parsed away from the async threads: it takes about half a millisecond.
 const INLINE_BYTES: usize = 64 << 10;
@@ -65,12 +69,20 @@ impl Intake {
     }
 
     /// A part of the budget for a request whose head claims `length` bytes of at most `limit`.
-    pub(super) fn hold(&self, length: Option<u64>, limit: usize) -> Result<Hold, Denial> {
+    pub(super) fn hold(
+        &self,
+        sender: Sender,
+        length: Option<u64>,
+        limit: usize,
+    ) -> Result<Hold, Denial> {
         let claimed = length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
         if claimed > limit {
             return Err(too_large(limit));
         }
-        self.budget.take(claimed.max(FLOOR_BYTES))
+        if self.counters.memory().refuses() {
+            return Err(Denial::new(Refusal::Memory, "the gateway has hardly any memory left"));
+        }
+        self.budget.take(sender, claimed.clamp(FLOOR_BYTES, CLAIM_BYTES_MAX))
     }
 
     /// Hands a request over, and waits until it is safe or refused. A sender that does not wait
@@ -83,9 +95,9 @@ impl Intake {
             return Reply::Accepted;
         }
         tally.add_decoded(raw.bytes.len());
-        let work = (self.handle)(raw);
+        let handle = Arc::clone(&self.handle);
         let done = tokio::spawn(async move {
-            let reply = work.await;
+            let reply = handle(raw).await;
             drop(hold);
             reply
         });

@@ -4,7 +4,8 @@
 //! always OTLP protobuf, to the [`Handle`] of the later stages, whose [`Reply`] goes back to the
 //! sender. Before a body is read, the [`Gate`] says whether its connection may be and whose it is.
 //! Holds: at most `inflight_bytes_max` of requests on their way, for all doors together;
-//! past that a request is refused as [`Refusal::Busy`] and its sender retries.
+//! past that a request is refused as [`Refusal::Busy`] and its sender retries. When it runs short,
+//! a connection that has more than its share is refused first.
 //!
 //! gRPC is framed here and not by tonic's server: tonic reserves memory by a length that nobody
 //! sent yet, sets no bound on the window of a zstd frame, inflates before any budget is asked, and
@@ -14,7 +15,9 @@
 mod auth;
 mod body;
 mod budget;
+mod cors;
 mod counters;
+mod deadline;
 mod door;
 mod flow;
 mod follow;
@@ -26,6 +29,7 @@ mod inflate;
 mod intake;
 mod json;
 mod listener;
+mod memory;
 mod status;
 mod tls;
 
@@ -41,6 +45,7 @@ use crate::evidence::{Nanos, Signal, Source, Tenant};
 use crate::ledger::Refusal;
 
 pub use auth::{Auth, Denied, Token, Wrong};
+pub use cors::{Cors, Origin};
 pub use counters::{Counters, Tally};
 pub use door::{Deny, Entrance, Open, Speaks};
 pub use follow::follow;
@@ -48,8 +53,10 @@ pub use gate::{Away, Gate, Terms};
 pub use grpc::serve_grpc;
 pub use http::serve_http;
 pub use identity::Rule;
+pub(crate) use inflate::WINDOW_BYTES_MAX;
 pub use intake::Intake;
 pub use listener::{Address, Listener};
+pub use memory::Memory;
 pub use tls::{Files, Look, Tls, Version};
 
 /// One request, as a door hands it over.
@@ -99,8 +106,8 @@ pub struct Settings {
     pub encoded_bytes_max: usize,
     /// Bytes of all requests that are being read, inflated or appended.
     ///
-    /// At least `request_bytes_max` and `encoded_bytes_max` together, or the largest request that
-    /// is allowed never fits.
+    /// At least `request_bytes_max`, `encoded_bytes_max` and zstd's window together, or the largest
+    /// request that is allowed never fits.
     pub inflight_bytes_max: usize,
     /// Bytes of one flow line; a longer one is rejected.
     pub line_bytes_max: usize,
@@ -115,6 +122,10 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// From a request's head to the end of its body.
     pub body_timeout: Duration,
+    /// How long a body may take before its rate counts.
+    pub body_grace: Duration,
+    /// Bytes of a body in a second, after the grace; 0 for any rate.
+    pub body_rate_min: usize,
     /// After this a connection is asked to end, so that no client stays on one instance for ever.
     pub connection_age_max: Duration,
     /// How long requests in flight may take when a connection or the gateway ends.
@@ -123,6 +134,8 @@ pub struct Settings {
     pub retry_after: Duration,
     /// How often a followed file is looked at when nothing is new.
     pub poll_interval: Duration,
+    /// Pages that may send OTLP over HTTP.
+    pub cors: Cors,
 }
 
 impl Default for Settings {
@@ -137,10 +150,13 @@ impl Default for Settings {
             streams_max: 200,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            body_grace: Duration::from_secs(10),
+            body_rate_min: 1024,
             connection_age_max: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(5),
             retry_after: Duration::from_secs(1),
             poll_interval: Duration::from_millis(250),
+            cors: Cors::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The table of OTLP 1.11: what the sender must not repeat is `INVALID_ARGUMENT` or 400, and
 //! `RESOURCE_EXHAUSTED` without `RetryInfo` or 413 when it is too large; everything that passes is
-//! `UNAVAILABLE` with `RetryInfo` or 503 with `Retry-After`.
+//! `UNAVAILABLE` with `RetryInfo` or 503 with `Retry-After`; so is `DEADLINE_EXCEEDED`.
 
 use std::time::Duration;
 
@@ -19,8 +19,13 @@ use crate::wire::write_varint;
 
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-/// Messages go to strangers' logs: they stay short.
-const MESSAGE_CHARS_MAX: usize = 500;
+/// What is said to a sender of profiles.
+pub(super) const NO_PROFILES: &str =
+    "profiles are not taken here; traces, logs and metrics are, and the flows of Cilium";
+
+/// Messages go to strangers' logs: they stay short. In gRPC they travel twice among the trailers,
+/// once percent-encoded, and some clients read no more than 8 KiB of those.
+const MESSAGE_BYTES_MAX: usize = 500;
 
 /// The encoding of an HTTP request, which is also that of its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +66,9 @@ pub(super) fn http(form: Form, signal: Signal, reply: Reply, retry: Duration) ->
             answer(form, StatusCode::OK, success(form, signal, rejected, &short(&message)))
         }
         Reply::Refused { refusal, message } => {
-            let body = failure(form, refusal, &short(&message));
+            let body = failure(form, grpc_code(refusal), &short(&message));
             let mut response = answer(form, http_code(refusal), body);
-            if is_retryable(refusal) {
+            if refusal.is_retryable() {
                 // Whole seconds, and at least one: zero would ask for a storm.
                 let seconds = retry.as_millis().div_ceil(1000).max(1).to_string();
                 let seconds =
@@ -76,11 +81,16 @@ pub(super) fn http(form: Form, signal: Signal, reply: Reply, retry: Duration) ->
 }
 
 /// A request that no OTLP encoding fits: the answer is plain text, as the Collector's is.
-pub(super) fn unsupported(message: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(message));
+pub(super) fn unsupported(message: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(message.into());
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
+}
+
+/// A signal that Hopline does not take: `UNIMPLEMENTED`, which the Collector says as 404.
+pub(super) fn profiles(form: Form) -> Response<Body> {
+    answer(form, StatusCode::NOT_FOUND, failure(form, Code::Unimplemented, NO_PROFILES))
 }
 
 /// A request that is no POST.
@@ -97,7 +107,7 @@ pub(super) fn wrong_method() -> Response<Body> {
 pub(super) fn grpc(denial: &Denial, retry: Duration) -> Status {
     let code = grpc_code(denial.refusal);
     let message = short(&denial.message);
-    if !is_retryable(denial.refusal) {
+    if !denial.refusal.is_retryable() {
         return Status::new(code, message);
     }
     let details = with_retry_info(code, &message, retry);
@@ -113,7 +123,7 @@ pub(super) fn grpc_denied(_: &HeaderMap, denied: Denied) -> Response<Body> {
 pub(super) fn http_denied(headers: &HeaderMap, denied: Denied) -> Response<Body> {
     let (code, message) = (denied_code(denied), denied.message());
     let (body, kind) = match Form::of(headers) {
-        Some(form) => (encoded(form, code, message), form.content_type()),
+        Some(form) => (failure(form, code, message), form.content_type()),
         None => (message.into(), HeaderValue::from_static("text/plain")),
     };
     let mut response = Response::new(Body::from(body));
@@ -153,22 +163,14 @@ pub(super) fn response(rejected: u64, message: &str) -> Vec<u8> {
     out
 }
 
-fn is_retryable(refusal: Refusal) -> bool {
-    match refusal {
-        Refusal::Malformed | Refusal::Invalid | Refusal::TooLarge => false,
-        Refusal::Busy
-        | Refusal::LogFull
-        | Refusal::LogFailed
-        | Refusal::Closing
-        | Refusal::Undelivered => true,
-    }
-}
-
 fn http_code(refusal: Refusal) -> StatusCode {
     match refusal {
         Refusal::Malformed | Refusal::Invalid => StatusCode::BAD_REQUEST,
         Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Busy
+        | Refusal::Memory
+        | Refusal::Slow
+        | Refusal::Deadline
         | Refusal::LogFull
         | Refusal::LogFailed
         | Refusal::Closing
@@ -180,7 +182,10 @@ fn grpc_code(refusal: Refusal) -> Code {
     match refusal {
         Refusal::Malformed | Refusal::Invalid => Code::InvalidArgument,
         Refusal::TooLarge => Code::ResourceExhausted,
+        Refusal::Deadline => Code::DeadlineExceeded,
         Refusal::Busy
+        | Refusal::Memory
+        | Refusal::Slow
         | Refusal::LogFull
         | Refusal::LogFailed
         | Refusal::Closing
@@ -213,11 +218,7 @@ fn success(form: Form, signal: Signal, rejected: u64, message: &str) -> Vec<u8> 
 }
 
 /// `google.rpc.Status`.
-fn failure(form: Form, refusal: Refusal, message: &str) -> Vec<u8> {
-    encoded(form, grpc_code(refusal), message)
-}
-
-fn encoded(form: Form, code: Code, message: &str) -> Vec<u8> {
+fn failure(form: Form, code: Code, message: &str) -> Vec<u8> {
     match form {
         Form::Json => {
             json!({ "code": i32::from(code), "message": message }).to_string().into_bytes()
@@ -262,5 +263,6 @@ fn write_bytes(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
 }
 
 fn short(message: &str) -> String {
-    message.chars().take(MESSAGE_CHARS_MAX).collect()
+    let end = message.floor_char_boundary(MESSAGE_BYTES_MAX);
+    message.get(..end).unwrap_or_default().to_owned()
 }

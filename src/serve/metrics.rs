@@ -39,6 +39,7 @@ fn write(sources: &Sources, found: &Found) -> String {
     let mut page = Page::new(&mut text);
     doors(sources, &mut page);
     super::doors::write(&sources.gates, &mut page);
+    memory(sources, &mut page);
     ledger(sources, &mut page);
     redacted(sources, &mut page);
     log(sources, &mut page);
@@ -75,6 +76,32 @@ fn doors(sources: &Sources, page: &mut Page<'_>) {
             let labels = [("source", source.name()), ("reason", refusal.name())];
             page.sample(name, &labels, doors.of(source).refused(refusal));
         }
+    }
+    let name = "hopline_door_unsupported_total";
+    page.family(name, Kind::Counter, "Requests of a type, encoding or signal that is not taken.");
+    for source in Source::ALL {
+        page.sample(name, &[("source", source.name())], doors.of(source).unsupported());
+    }
+}
+
+fn memory(sources: &Sources, page: &mut Page<'_>) {
+    let memory = sources.doors.memory();
+    let gauges = [
+        (
+            "hopline_memory_resident_bytes",
+            "What the process holds, without the pages of files.",
+            memory.resident_bytes(),
+        ),
+        ("hopline_memory_max_bytes", "What it may hold.", memory.max_bytes()),
+        (
+            "hopline_memory_refuses",
+            "Whether the doors send everything back for it.",
+            u64::from(memory.refuses()),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.family(name, Kind::Gauge, help);
+        page.sample(name, &[], value);
     }
 }
 

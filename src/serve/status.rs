@@ -13,6 +13,7 @@ use super::{Found, Shared, Sources, Wanted};
 use crate::evidence::Signal;
 use crate::export;
 use crate::ledger::{Account, Ledger};
+use crate::receive::Memory;
 
 /// The state of the gateway.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -21,6 +22,7 @@ pub(crate) struct Status {
     /// What an OK to a sender means: `wal`, `memory` or `e2e`.
     ack: &'static str,
     doors: Vec<DoorPart>,
+    memory: MemoryPart,
     ledger: LedgerPart,
     redacted: RedactedPart,
     log: LogPart,
@@ -35,6 +37,15 @@ pub(crate) struct Status {
     mended_ids: u64,
     /// What may be held in memory, by name.
     memory_bounds: BTreeMap<String, u64>,
+}
+
+/// What the process holds, without the pages of files; 0 where that cannot be measured.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct MemoryPart {
+    resident_bytes: u64,
+    max_bytes: u64,
+    /// Whether the doors send everything back for it.
+    refuses: bool,
 }
 
 /// Received = refused + repeated + admitted; per consumer
@@ -178,6 +189,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.ack,
         doors: sources.gates.iter().map(|(name, gate)| door(name, gate)).collect(),
+        memory: memory(sources.doors.memory()),
         ledger: ledger(&sources.ledger),
         redacted: redacted(sources),
         log: log(&status),
@@ -198,6 +210,14 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         cut: sources.redacted.cuts().collect(),
         mended_ids: sources.redacted.mended.load(Ordering::Relaxed),
         memory_bounds: sources.bounds.iter().cloned().collect(),
+    }
+}
+
+fn memory(memory: &Memory) -> MemoryPart {
+    MemoryPart {
+        resident_bytes: memory.resident_bytes(),
+        max_bytes: memory.max_bytes(),
+        refuses: memory.refuses(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
 use crate::evidence::Signal;
-use crate::receive::{Auth, Version};
+use crate::receive::{Auth, Cors, Version};
 
 /// Each value for itself; whether they go together is another matter.
 pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
@@ -59,6 +59,13 @@ fn receive(raw: &Raw) -> Result<Receive, Error> {
         repeats_max: raw.count("receive.repeats_max", 1..=100_000_000)?,
         header_timeout: raw.duration("receive.header_timeout", 10 * MS..=5 * MINUTE)?,
         connection_age_max: raw.duration("receive.connection_age_max", SECOND..=DAY)?,
+        body_timeout: raw.duration("receive.body_timeout", 10 * MS..=HOUR)?,
+        body_rate_min: raw.bytes("receive.body_rate_min", 0..=GIB)?,
+        cors: Cors {
+            origins: raw.origins("receive.otlp.http.cors.allowed_origins")?,
+            headers: raw.header_names("receive.otlp.http.cors.allowed_headers")?,
+            max_age: raw.duration("receive.otlp.http.cors.max_age", 0..=DAY)?,
+        },
         follow: raw.texts("receive.flows.follow")?,
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::secret::Secret;
 use crate::evidence::Signal;
-use crate::receive::{Address, Auth, Version};
+use crate::receive::{Address, Auth, Cors, Version};
 
 /// All settings, checked one by one and together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,12 @@ pub struct Receive {
     pub header_timeout: Duration,
     /// When a connection is asked to end.
     pub connection_age_max: Duration,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
+    /// What must come of a body in a second.
+    pub body_rate_min: usize,
+    /// `receive.otlp.http.cors`: pages of a browser that may send.
+    pub cors: Cors,
     /// `receive.flows.follow`: files of flows to read as they grow.
     pub follow: Vec<PathBuf>,
 }

@@ -14,7 +14,7 @@ use super::raw::{Raw, shown};
 use super::secret::Secret;
 use super::unit::{read_bytes, read_millis, show_bytes, show_millis};
 use crate::evidence::Signal;
-use crate::receive::Address;
+use crate::receive::{Address, Origin};
 use crate::redact::edit;
 
 const LIST_MAX: usize = 4096;
@@ -151,6 +151,24 @@ impl Raw {
             })
         };
         (1..).zip(&rules).find_map(refused).map_or(Ok(rules.clone()), Err)
+    }
+
+    /// Where pages come from that may send.
+    pub(super) fn origins(&self, key: &str) -> Result<Vec<Origin>, Error> {
+        let expected = "a list of origins such as https://*.example.com".to_owned();
+        self.read(key, expected, |leaf| {
+            let texts = leaf.texts().filter(|texts| texts.len() <= LIST_MAX)?;
+            texts.iter().map(|text| Origin::parse(text)).collect()
+        })
+    }
+
+    /// Names of headers, or `*`, which is a name too.
+    pub(super) fn header_names(&self, key: &str) -> Result<Vec<String>, Error> {
+        let expected = "a list of names of headers".to_owned();
+        let is_name = |text: &String| HeaderName::from_bytes(text.as_bytes()).is_ok();
+        self.read(key, expected, |leaf| {
+            leaf.texts().filter(|texts| texts.len() <= LIST_MAX && texts.iter().all(is_name))
+        })
     }
 
     /// An address to listen at.

@@ -28,6 +28,9 @@ impl Settings {
             streams_max: self.receive.streams_max,
             header_timeout: self.receive.header_timeout,
             connection_age_max: self.receive.connection_age_max,
+            body_timeout: self.receive.body_timeout,
+            body_rate_min: self.receive.body_rate_min,
+            cors: self.receive.cors.clone(),
             ..receive::Settings::default()
         }
     }

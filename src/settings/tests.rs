@@ -552,8 +552,9 @@ fn values_that_do_not_go_together_are_refused() {
         ),
         (
             "receive.request_bytes_max=113MiB",
-            "receive.inflight_bytes_max is less than receive.request_bytes_max and \
-             receive.encoded_bytes_max together: such a request would be told to retry for ever",
+            "receive.inflight_bytes_max is less than receive.request_bytes_max, \
+             receive.encoded_bytes_max and the 8MiB that decompression needs together: such a \
+             request would be told to retry for ever",
         ),
         ("join.quiet=2m", "join.quiet must not be longer than join.longest"),
         ("join.rootless=2m", "join.rootless must not be longer than join.longest"),
@@ -675,5 +676,20 @@ proptest! {
     #[test]
     fn no_file_makes_reading_settings_panic(text in "[a-z0-9:{}\\[\\]'\"$ &*|>#,\n-]*") {
         drop(source::parse(&text, &Origin::Set));
+    }
+}
+
+#[test]
+fn pages_are_let_in_by_origin_and_a_path_is_none() {
+    let key = "receive.otlp.http.cors.allowed_origins";
+    let good =
+        load(&set(&[&format!("{key}=[https://*.example.com, http://localhost:*]")])).unwrap();
+    assert_eq!(good.for_doors().cors.origins.len(), 2);
+    for bad in ["https://a.example/path", "a.example", "null"] {
+        let refusal = refusal(&[&format!("{key}={bad}")]);
+        assert!(
+            refusal.starts_with(&format!("{key} must be a list of origins such as")),
+            "{refusal}"
+        );
     }
 }

@@ -7,6 +7,7 @@ use super::doors::doors;
 use super::error::Error;
 use super::memory::sum;
 use super::unit::show_bytes;
+use crate::receive::WINDOW_BYTES_MAX;
 
 /// A segment is deleted as a whole: with fewer than four there is hardly anything to trim.
 const SEGMENTS_MIN: u64 = 4;
@@ -39,10 +40,13 @@ fn sizes(settings: &Settings) -> Result<(), Error> {
         );
         return Err(conflict("log.segment_bytes", problem));
     }
-    let largest = receive.request_bytes_max.saturating_add(receive.encoded_bytes_max);
+    let window = WINDOW_BYTES_MAX.min(receive.request_bytes_max);
+    let parts = [receive.encoded_bytes_max, window];
+    let largest = parts.into_iter().fold(receive.request_bytes_max, usize::saturating_add);
     if largest > receive.inflight_bytes_max {
-        let problem = "is less than receive.request_bytes_max and receive.encoded_bytes_max \
-                       together: such a request would be told to retry for ever";
+        let problem = "is less than receive.request_bytes_max, receive.encoded_bytes_max and the \
+                       8MiB that decompression needs together: such a request would be told to \
+                       retry for ever";
         return Err(conflict("receive.inflight_bytes_max", problem.to_owned()));
     }
     Ok(())

@@ -105,7 +105,7 @@ pub enum Role {
 
 impl Message {
     /// Every message, in the order of the declaration.
-    const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::TracesRequest,
         Self::LogsRequest,
         Self::MetricsRequest,

@@ -6,7 +6,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::ledger::Refusal;
-use crate::receive::budget::Budget;
+use crate::receive::budget::{Budget, Sender};
 
 const LIMITS: Limits = Limits { line_bytes_max: 4096, request_bytes_max: 1 << 20 };
 
@@ -34,7 +34,7 @@ fn one_line(text: &str) -> String {
 }
 
 fn encoded(text: &[u8], observed: Nanos, limits: Limits) -> Result<Lines, Denial> {
-    let hold = Budget::new(1 << 20).take(0).unwrap();
+    let hold = Budget::new(1 << 20).take(Sender::next(), 0).unwrap();
     encode(text, observed, limits, hold).map(|(lines, _)| lines)
 }
 
@@ -202,7 +202,7 @@ fn lines_that_grow_past_the_limit_are_too_large() {
 #[test]
 fn records_that_outgrow_the_budget_are_busy() {
     let text = "{\"verdict\":\"DROPPED\"}\n".repeat(1000);
-    let hold = Budget::new(50 << 10).take(text.len()).unwrap();
+    let hold = Budget::new(50 << 10).take(Sender::next(), text.len()).unwrap();
     let denial = encode(text.as_bytes(), Nanos(0), LIMITS, hold).unwrap_err();
     assert_eq!(denial.refusal, Refusal::Busy);
 }

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::checkpoint::Checkpoint;
 use self::tail::Tail;
+use super::budget::Sender;
 use super::intake::away;
 use super::{Error, Intake, Reply, flow, now};
 use crate::evidence::Source;
-use crate::ledger::Refusal;
 
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
@@ -194,18 +194,11 @@ impl Follower {
                 Reply::Refused { refusal, .. } => refusal,
             };
             tally.add_refused(refusal);
-            match refusal {
-                Refusal::Malformed | Refusal::Invalid | Refusal::TooLarge => {
-                    let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
-                    tally.add_rejected(lines.max(1));
-                    tracing::warn!(refusal = refusal.name(), lines, "flow lines refused for good");
-                    return Delivery::Taken;
-                }
-                Refusal::Busy
-                | Refusal::LogFull
-                | Refusal::LogFailed
-                | Refusal::Closing
-                | Refusal::Undelivered => {}
+            if !refusal.is_retryable() {
+                let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
+                tally.add_rejected(lines.max(1));
+                tracing::warn!(refusal = refusal.name(), lines, "flow lines refused for good");
+                return Delivery::Taken;
             }
             self.pause(backoff).await;
             if self.stop.is_cancelled() {
@@ -217,7 +210,7 @@ impl Follower {
 
     async fn offer(&self, batch: Bytes) -> Reply {
         let limits = flow::Limits::of(self.intake.settings());
-        let hold = match self.intake.hold(Some(batch.len() as u64), usize::MAX) {
+        let hold = match self.intake.hold(Sender::next(), Some(batch.len() as u64), usize::MAX) {
             Ok(hold) => hold,
             Err(denial) => return denial.into(),
         };

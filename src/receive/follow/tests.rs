@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::ledger::Refusal;
 use crate::receive::{Raw, Settings};
 
 /// What was handed over: the `uuid` of each flow, in order.

@@ -1,18 +1,27 @@
 //! Compressed bodies, inflated within bounds.
 
+mod snappy;
+
 use std::io::{Cursor, Read};
 
-use axum::http::HeaderValue;
+use axum::http::header::AsHeaderName;
+use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use snap::read::FrameDecoder;
 
+use self::snappy::is_framed;
 use super::budget::Hold;
+use super::deadline::Deadline;
 use super::intake::too_large;
 use super::{Denial, Settings};
 use crate::ledger::Refusal;
 
 /// RFC 9659: what a decoder of the zstd content coding has to support, and no more.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// What a decoder holds beside what it has made: zstd's window, as far as it was written.
+pub(crate) const WINDOW_BYTES_MAX: usize = 1 << ZSTD_WINDOW_LOG_MAX;
 
 /// More output than this is made away from the async threads: it takes about half a millisecond.
 const INLINE_BYTES: usize = 256 << 10;
@@ -27,14 +36,20 @@ pub(super) enum Coding {
     Gzip,
     Deflate,
     Zstd,
+    /// A block or frames: what it is shows at its start.
+    Snappy,
+    /// Frames only.
+    SnappyFramed,
 }
 
 /// A body on its way out of a decoder. It grows by steps, each of them held before it is made.
 struct Inflation {
     decoder: Box<dyn Read + Send>,
     encoded_bytes: usize,
+    window_bytes_max: usize,
     out: Vec<u8>,
     limit: usize,
+    deadline: Deadline,
     hold: Hold,
 }
 
@@ -46,16 +61,24 @@ enum Progress {
 
 impl Coding {
     /// The names that the doors accept, for the header that tells a sender.
-    pub(super) const NAMES: HeaderValue = HeaderValue::from_static("identity,gzip,zstd,deflate");
+    pub(super) const NAMES: HeaderValue =
+        HeaderValue::from_static("identity,gzip,zstd,snappy,x-snappy-framed,deflate,zlib");
 
-    /// `None` for a coding that the doors do not speak.
-    pub(super) fn of(header: Option<&HeaderValue>) -> Option<Self> {
-        let Some(header) = header else { return Some(Self::Identity) };
-        match header.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
+    /// What header `name` says. `None` for a coding that the doors do not speak, and for several.
+    pub(super) fn of(headers: &HeaderMap, name: impl AsHeaderName) -> Option<Self> {
+        let mut values = headers.get_all(name).into_iter();
+        let first = values.next().map_or(Some(Self::Identity), Self::named);
+        first.filter(|_| values.next().is_none())
+    }
+
+    fn named(value: &HeaderValue) -> Option<Self> {
+        match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
             "" | "identity" | "none" => Some(Self::Identity),
             "gzip" | "x-gzip" => Some(Self::Gzip),
-            "deflate" => Some(Self::Deflate),
+            "deflate" | "zlib" => Some(Self::Deflate),
             "zstd" => Some(Self::Zstd),
+            "snappy" => Some(Self::Snappy),
+            "x-snappy-framed" => Some(Self::SnappyFramed),
             _ => None,
         }
     }
@@ -64,8 +87,14 @@ impl Coding {
     pub(super) fn wire_bytes_max(self, settings: &Settings) -> usize {
         match self {
             Self::Identity => settings.request_bytes_max,
-            Self::Gzip | Self::Deflate | Self::Zstd => settings.encoded_bytes_max,
+            Self::Gzip | Self::Deflate | Self::Zstd | Self::Snappy | Self::SnappyFramed => {
+                settings.encoded_bytes_max
+            }
         }
+    }
+
+    fn window_bytes_max(self) -> usize {
+        if self == Self::Zstd { WINDOW_BYTES_MAX } else { 0 }
     }
 }
 
@@ -74,8 +103,10 @@ pub(super) async fn inflate(
     coding: Coding,
     encoded: Bytes,
     limit: usize,
+    deadline: Deadline,
     mut hold: Hold,
 ) -> Result<(Bytes, Hold), Denial> {
+    deadline.check()?;
     if coding == Coding::Identity {
         if encoded.len() > limit {
             return Err(too_large(limit));
@@ -83,7 +114,11 @@ pub(super) async fn inflate(
         hold.resize(encoded.len())?;
         return Ok((encoded, hold));
     }
+    if coding == Coding::Snappy && !is_framed(&encoded) {
+        return snappy::unpack(encoded, limit, deadline, hold).await;
+    }
     let mut inflation = Inflation::new(coding, encoded, limit, hold)?;
+    inflation.deadline = deadline;
     if inflation.run(INLINE_BYTES)? == Progress::Paused {
         let rest = move || inflation.run(usize::MAX).map(|_| inflation);
         let lost = |_| Denial::new(Refusal::Busy, "the body could not be inflated now");
@@ -96,7 +131,9 @@ impl Inflation {
     fn new(coding: Coding, encoded: Bytes, limit: usize, hold: Hold) -> Result<Self, Denial> {
         let encoded_bytes = encoded.len();
         let decoder = decoder(coding, encoded).map_err(|_| unreadable())?;
-        Ok(Self { decoder, encoded_bytes, out: Vec::new(), limit, hold })
+        let (window_bytes_max, deadline) = (coding.window_bytes_max(), Deadline::default());
+        let out = Vec::new();
+        Ok(Self { decoder, encoded_bytes, window_bytes_max, out, limit, deadline, hold })
     }
 
     /// Goes on until `pause` bytes are out or the body ends.
@@ -107,7 +144,9 @@ impl Inflation {
             let step = (self.out.len().max(self.encoded_bytes * 4))
                 .clamp(STEP_BYTES_MIN, STEP_BYTES_MAX)
                 .min(most);
-            self.hold.grow(self.encoded_bytes + self.out.len() + step)?;
+            self.deadline.check()?;
+            let made = self.out.len() + step;
+            self.hold.grow(self.encoded_bytes + made + made.min(self.window_bytes_max))?;
             self.out.reserve_exact(step);
             let mut decoder = (&mut self.decoder).take(step as u64);
             let made = decoder.read_to_end(&mut self.out).map_err(|_| unreadable())?;
@@ -140,6 +179,7 @@ fn decoder(coding: Coding, encoded: Bytes) -> std::io::Result<Box<dyn Read + Sen
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
             Box::new(decoder)
         }
+        Coding::Snappy | Coding::SnappyFramed => Box::new(FrameDecoder::new(input)),
     })
 }
 

@@ -2,9 +2,10 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use proptest::prelude::*;
 
 use super::*;
-use crate::receive::budget::Budget;
+use crate::receive::budget::{Budget, Sender};
 
 const MIB: usize = 1 << 20;
 
@@ -12,6 +13,12 @@ fn gzip(bytes: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     Bytes::from(encoder.finish().unwrap())
+}
+
+fn framed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.into_inner().unwrap()
 }
 
 /// A gzip member of `mib` MiB of zeros.
@@ -26,8 +33,8 @@ fn bomb(mib: usize) -> Bytes {
 
 async fn inflated(coding: Coding, encoded: Bytes, limit: usize) -> Result<Bytes, Refusal> {
     let budget = Budget::new(8 * MIB);
-    let hold = budget.take(encoded.len()).unwrap();
-    let out = inflate(coding, encoded, limit, hold).await;
+    let hold = budget.take(Sender::next(), encoded.len()).unwrap();
+    let out = inflate(coding, encoded, limit, Deadline::default(), hold).await;
     out.map(|(bytes, _)| bytes).map_err(|denial| denial.refusal)
 }
 
@@ -44,6 +51,9 @@ async fn every_coding_gives_back_what_was_compressed() {
         (Coding::Deflate, zlib.finish().unwrap()),
         (Coding::Deflate, raw.finish().unwrap()),
         (Coding::Zstd, zstd::encode_all(&*text, 1).unwrap()),
+        (Coding::Snappy, snap::raw::Encoder::new().compress_vec(&text).unwrap()),
+        (Coding::Snappy, framed(&text)),
+        (Coding::SnappyFramed, framed(&text)),
     ];
     for (coding, body) in bodies {
         let out = inflated(coding, Bytes::from(body), 2 * MIB).await;
@@ -80,13 +90,14 @@ async fn a_bomb_never_takes_more_than_the_limit_and_a_step_of_the_budget() {
     for (coding, body) in [(Coding::Gzip, bomb(1024)), (Coding::Zstd, zstd_bomb())] {
         let budget = Budget::new(64 * MIB);
         assert!(body.len() < 2 * MIB && (coding == Coding::Gzip || body.len() < 100_000));
-        let hold = budget.take(body.len()).unwrap();
+        let hold = budget.take(Sender::next(), body.len()).unwrap();
         let limit = 4 * MIB;
         let mut inflation = Inflation::new(coding, body.clone(), limit, hold).unwrap();
 
         assert_eq!(inflation.run(usize::MAX).unwrap_err().refusal, Refusal::TooLarge);
         assert!(inflation.out.capacity() <= limit + 1);
-        assert!(64 * MIB - budget.left_bytes() <= body.len() + limit + 2048);
+        let window = if coding == Coding::Zstd { limit + 1 } else { 0 };
+        assert!(64 * MIB - budget.left_bytes() <= body.len() + limit + 1 + window);
         drop(inflation);
         assert_eq!(budget.left_bytes(), 64 * MIB);
     }
@@ -116,4 +127,96 @@ async fn a_body_that_breaks_off_is_malformed() {
     assert_eq!(inflated(Coding::Gzip, cut, MIB).await, Err(Refusal::Malformed));
     let noise = Bytes::from_static(b"not gzip at all");
     assert_eq!(inflated(Coding::Gzip, noise, MIB).await, Err(Refusal::Malformed));
+}
+
+#[tokio::test]
+async fn frames_of_zstd_count_together_and_skippable_ones_make_nothing() {
+    let frame = zstd::encode_all(&*vec![7; MIB], 1).unwrap();
+    let twice = Bytes::from([&*frame, &*frame].concat());
+    assert_eq!(
+        inflated(Coding::Zstd, twice.clone(), 2 * MIB).await.map(|it| it.len()),
+        Ok(2 * MIB)
+    );
+    assert_eq!(inflated(Coding::Zstd, twice, 2 * MIB - 1).await, Err(Refusal::TooLarge));
+
+    let skippable = [&[0x50, 0x2a, 0x4d, 0x18][..], &1000_u32.to_le_bytes(), &[1; 1000]].concat();
+    let body = Bytes::from([&*skippable.repeat(1000), &*frame].concat());
+    assert_eq!(inflated(Coding::Zstd, body, MIB).await.map(|it| it.len()), Ok(MIB));
+    // A skippable frame that claims 4 GiB ends with the body.
+    let lying = Bytes::from_static(&[0x50, 0x2a, 0x4d, 0x18, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]);
+    assert_eq!(inflated(Coding::Zstd, lying, MIB).await, Err(Refusal::Malformed));
+}
+
+#[tokio::test]
+async fn gzip_within_gzip_is_inflated_once() {
+    let inner = gzip(b"text");
+    assert_eq!(inflated(Coding::Gzip, gzip(&inner), MIB).await, Ok(inner));
+}
+
+#[tokio::test]
+async fn a_snappy_block_is_refused_by_the_length_that_it_declares() {
+    let body = Bytes::from(snap::raw::Encoder::new().compress_vec(&vec![7; MIB]).unwrap());
+    assert_eq!(inflated(Coding::Snappy, body.clone(), MIB).await.map(|it| it.len()), Ok(MIB));
+    assert_eq!(inflated(Coding::Snappy, body.clone(), MIB - 1).await, Err(Refusal::TooLarge));
+    assert_eq!(inflated(Coding::SnappyFramed, body, MIB).await, Err(Refusal::Malformed));
+    // 4 GiB less one.
+    let huge = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 1]);
+    assert_eq!(inflated(Coding::Snappy, huge, 64 * MIB).await, Err(Refusal::TooLarge));
+    // 32 MiB of three bytes: within the limit, past what the budget holds, and a lie.
+    let lie = Bytes::from_static(&[0x80, 0x80, 0x80, 0x10, 0, 1, 2]);
+    assert_eq!(inflated(Coding::Snappy, lie, 64 * MIB).await, Err(Refusal::Malformed));
+}
+
+#[tokio::test]
+async fn a_snappy_block_takes_what_it_declares_from_the_budget() {
+    let body = Bytes::from(snap::raw::Encoder::new().compress_vec(&vec![7; 32 * MIB]).unwrap());
+    assert_eq!(inflated(Coding::Snappy, body, 64 * MIB).await, Err(Refusal::Busy));
+}
+
+#[tokio::test]
+async fn snappy_frames_count_together_against_the_limit() {
+    let body = Bytes::from(framed(&vec![7; 2 * MIB]));
+    assert_eq!(
+        inflated(Coding::Snappy, body.clone(), 2 * MIB).await.map(|it| it.len()),
+        Ok(2 * MIB)
+    );
+    assert_eq!(inflated(Coding::Snappy, body.clone(), MIB).await, Err(Refusal::TooLarge));
+    let cut = body.slice(..body.len() - 1);
+    assert_eq!(inflated(Coding::Snappy, cut, 2 * MIB).await, Err(Refusal::Malformed));
+}
+
+/// What tells frames from a block: no block begins as frames do.
+#[test]
+fn the_mark_of_snappy_frames_never_begins_a_block() {
+    let mark = framed(b"").first_chunk::<10>().copied();
+    assert_eq!(mark, None, "nothing is written for nothing");
+    let mark = framed(b"x")[..10].to_vec();
+    assert!(is_framed(&mark));
+    for rest in [vec![], vec![0; 1000], vec![0xff; 1000], (0..=255).collect()] {
+        let block = [&*mark, &*rest].concat();
+        assert!(snap::raw::Decoder::new().decompress_vec(&block).is_err());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_inflated_past_the_deadline() {
+    let headers = HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), "0n".parse().unwrap())]);
+    let late = Deadline::of(&headers);
+    for coding in [Coding::Identity, Coding::Gzip, Coding::Snappy] {
+        let hold = Budget::new(MIB).take(Sender::next(), 10).unwrap();
+        let out = inflate(coding, Bytes::from_static(b"noise"), MIB, late, hold).await;
+        assert_eq!(out.unwrap_err().refusal, Refusal::Deadline, "{coding:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_body_is_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0..5_usize) {
+        let starts = [&b""[..], b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd", b"\xff\x06\0\0sNaPpY", b"\x78\x9c"];
+        let body = Bytes::from([starts[start], &*bytes].concat());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for coding in [Coding::Gzip, Coding::Deflate, Coding::Zstd, Coding::Snappy, Coding::SnappyFramed] {
+            drop(runtime.block_on(inflated(coding, body.clone(), MIB)));
+        }
+    }
 }

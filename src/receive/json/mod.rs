@@ -2,7 +2,11 @@
 //!
 //! Nothing is built in between: 64 MiB of `{},{},…` would otherwise be gigabytes of spans. As
 //! lenient as the Collector: keys in either case, numbers as text, enums by name, unknown fields
-//! passed over. serde_json stops at 128 nested values, which is what bounds the stack here.
+//! passed over. An id that is none is passed on as one, for its record alone to be rejected.
+//!
+//! serde_json would stop at 128 nested brackets, which are 32 nested values: an `AnyValue` takes up
+//! to four. So its own bound is off, and what nests is counted here: only values nest without end
+//! in OTLP, to [`ANY_VALUE_DEPTH_MAX`], and what is unknown is passed over without recursion.
 
 mod scalar;
 mod schema;
@@ -20,7 +24,7 @@ use super::Denial;
 use super::budget::Hold;
 use crate::evidence::Signal;
 use crate::ledger::Refusal;
-use crate::wire::Message;
+use crate::wire::{ANY_VALUE_DEPTH_MAX, Message};
 
 /// The request in `text` as protobuf of at most `limit` bytes, and the hold for it.
 pub(super) fn transcode(
@@ -31,7 +35,8 @@ pub(super) fn transcode(
 ) -> Result<(Bytes, Hold), Denial> {
     let mut sink = Sink::new(text.len(), limit, hold)?;
     let mut json = serde_json::Deserializer::from_slice(text);
-    let request = Body { message: Message::request(signal), sink: &mut sink };
+    json.disable_recursion_limit();
+    let request = Body { message: Message::request(signal), depth: 0, sink: &mut sink };
     match request.deserialize(&mut json).and_then(|()| json.end()) {
         Ok(()) => sink.finish(),
         Err(error) => {
@@ -41,9 +46,10 @@ pub(super) fn transcode(
     }
 }
 
-/// The fields of one message.
+/// The fields of one message, inside of `depth` values.
 struct Body<'s> {
     message: Message,
+    depth: usize,
     sink: &'s mut Sink,
 }
 
@@ -54,6 +60,7 @@ struct Name(Message);
 struct Content<'s> {
     field: Field,
     place: Place,
+    depth: usize,
     sink: &'s mut Sink,
 }
 
@@ -88,6 +95,7 @@ impl<'de> Visitor<'de> for Body<'_> {
                 Some(field) => map.next_value_seed(Content {
                     field,
                     place: Place::Whole,
+                    depth: self.depth,
                     sink: &mut *self.sink,
                 })?,
                 None => {
@@ -178,19 +186,24 @@ impl<'de> Visitor<'de> for Content<'_> {
         if list {
             return Err(A::Error::custom("a list was expected"));
         }
+        let depth = self.depth + usize::from(message == Message::AnyValue);
+        if depth > ANY_VALUE_DEPTH_MAX {
+            return Err(A::Error::custom("values are nested too deep"));
+        }
         let start = self.sink.open(self.field.number);
-        Body { message, sink: &mut *self.sink }.visit_map(map)?;
+        Body { message, depth, sink: &mut *self.sink }.visit_map(map)?;
         self.sink.close(start).map_err(A::Error::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { field, place, sink } = self;
+        let Self { field, place, depth, sink } = self;
         if !field.repeated || place != Place::Whole {
             return Err(A::Error::custom("a list was not expected"));
         }
         let packed = field.kind.is_packed().then(|| sink.open(field.number));
         let place = if packed.is_some() { Place::Packed } else { Place::Element };
-        while list.next_element_seed(Content { field, place, sink: &mut *sink })?.is_some() {}
+        while list.next_element_seed(Content { field, place, depth, sink: &mut *sink })?.is_some() {
+        }
         match packed {
             Some(start) => sink.close(start).map_err(A::Error::custom),
             None => Ok(()),

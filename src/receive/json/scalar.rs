@@ -16,6 +16,8 @@ pub(super) enum Scalar<'a> {
 /// The whole numbers up to which every `f64` is exact.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
+const INVALID_ID: &[u8] = &[0];
+
 impl Scalar<'_> {
     /// Writes the field with its tag, or the bare value where `tag` is `None`.
     pub(super) fn write(
@@ -65,17 +67,20 @@ impl Scalar<'_> {
         Ok(())
     }
 
+    /// A text that is no hex stands for an id of one byte, which no id has: the record that has
+    /// it is rejected further on, and not the whole request here.
     fn hex(self, sink: &mut Sink) -> Result<(), &'static str> {
-        let wrong = "an id in hex digits was expected";
-        let Scalar::Text(text) = self else { return Err(wrong) };
+        let Scalar::Text(text) = self else { return Err("an id in hex digits was expected") };
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(wrong);
+        let is_hex = rest.is_empty() && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !is_hex {
+            sink.varint(INVALID_ID.len() as u64);
+            sink.raw(INVALID_ID);
+            return Ok(());
         }
         sink.varint(pairs.len() as u64);
         for [high, low] in pairs {
-            let byte = hex_digit(*high).zip(hex_digit(*low)).map(|(high, low)| high << 4 | low);
-            sink.raw(&[byte.ok_or(wrong)?]);
+            sink.raw(&[hex_digit(*high) << 4 | hex_digit(*low)]);
         }
         Ok(())
     }
@@ -151,12 +156,11 @@ fn whole(value: f64) -> Result<i64, &'static str> {
     if exact { Ok(value as i64) } else { Err("a whole number was expected") }
 }
 
-fn hex_digit(digit: u8) -> Option<u8> {
+/// Of a digit that is one.
+fn hex_digit(digit: u8) -> u8 {
     match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20).wrapping_sub(b'a').wrapping_add(10),
     }
 }
 

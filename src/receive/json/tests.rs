@@ -10,7 +10,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, spa
 use proptest::prelude::*;
 
 use super::*;
-use crate::receive::budget::Budget;
+use crate::receive::budget::{Budget, Sender};
+use crate::receive::tests::cleaned;
 
 const LIMIT: usize = 1 << 20;
 
@@ -48,7 +49,7 @@ const LOGS: &str = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"servic
     {"bytesValue":"aGk="}}]}]}]}]}"#;
 
 fn written(signal: Signal, text: &[u8], limit: usize) -> Result<Bytes, Denial> {
-    let hold = Budget::new(8 << 20).take(text.len()).unwrap();
+    let hold = Budget::new(8 << 20).take(Sender::next(), text.len()).unwrap();
     transcode(signal, text, limit, hold).map(|(bytes, _)| bytes)
 }
 
@@ -136,8 +137,7 @@ fn what_does_not_fit_its_field_is_malformed() {
     let record =
         |text: &str| format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{text}]}}]}}]}}"#);
     let wrong = [
-        r#"{"traceId":"xyz"}"#,
-        r#"{"traceId":"abc"}"#,
+        r#"{"traceId":5}"#,
         r#"{"severityNumber":"LOUD"}"#,
         r#"{"timeUnixNano":-1}"#,
         r#"{"flags":4294967296}"#,
@@ -154,6 +154,46 @@ fn what_does_not_fit_its_field_is_malformed() {
     for text in ["", "[]", "{", "{}{}", "null", "\u{feff}{}"] {
         assert_eq!(refusal(text), Refusal::Malformed, "{text}");
     }
+}
+
+#[test]
+fn an_id_that_is_none_is_passed_on_as_none_and_refuses_no_request() {
+    let id = |text: &str| logs(&format!(r#"{{"traceId":"{text}"}}"#)).trace_id;
+    assert_eq!(id("5B8efff798038103d269b633813fc60c").len(), 16);
+    assert_eq!(id("aBcD"), [0xab, 0xcd]);
+    assert_eq!(id("0123456789abcdefABCDEF"), b"\x01\x23\x45\x67\x89\xab\xcd\xef\xab\xcd\xef");
+    assert_eq!(id(""), b"");
+    for text in ["abc", "xyz", "zz", "W47/+YA4EDPSabYzgT/GDA==", "\u{e9}\u{e9}", "@@", "``"] {
+        assert_eq!(id(text), [0], "{text}");
+    }
+}
+
+/// `depth` values in each other, by lists of pairs, which take the most brackets, or by arrays.
+fn nested(depth: usize, (open, close): (&str, &str)) -> String {
+    let (head, tail) = (open.repeat(depth - 1), close.repeat(depth - 1));
+    format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{head}{{"intValue":1}}{tail}}}]}}]}}]}}"#
+    )
+}
+
+#[test]
+fn values_nest_64_deep_and_no_deeper_as_in_protobuf() {
+    let lists = (r#"{"kvlistValue":{"values":[{"key":"k","value":"#, "}]}}");
+    let arrays = (r#"{"arrayValue":{"values":["#, "]}}");
+    for way in [lists, arrays] {
+        let bytes = written(Signal::Logs, nested(64, way).as_bytes(), LIMIT).unwrap();
+        assert_eq!(cleaned(Signal::Logs, &bytes), Ok(()));
+        let denial = written(Signal::Logs, nested(65, way).as_bytes(), LIMIT).unwrap_err();
+        assert_eq!(denial.refusal, Refusal::Malformed);
+        assert!(denial.message.starts_with("values are nested too deep"), "{}", denial.message);
+        assert_eq!(refusal(&nested(20_000, way)), Refusal::Malformed);
+    }
+}
+
+#[test]
+fn what_is_unknown_may_nest_as_it_likes() {
+    let unknown = format!(r#"{{"unknown":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(written(Signal::Logs, unknown.as_bytes(), LIMIT), Ok(Bytes::new()));
 }
 
 #[test]
@@ -184,7 +224,7 @@ fn a_request_that_outgrows_the_budget_is_busy_and_stops_growing() {
         r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"histogram":{{"dataPoints":[
         {{"explicitBounds":[{numbers}1]}}]}}}}]}}]}}]}}"#
     );
-    let hold = Budget::new(500 << 10).take(text.len()).unwrap();
+    let hold = Budget::new(500 << 10).take(Sender::next(), text.len()).unwrap();
     let denial = transcode(Signal::Metrics, text.as_bytes(), LIMIT, hold).unwrap_err();
     assert_eq!(denial.refusal, Refusal::Busy);
 }

@@ -1,9 +1,6 @@
 use ::http::{HeaderMap, Request, StatusCode};
-use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
@@ -12,28 +9,29 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const PROTOBUF: &str = "application/x-protobuf";
-const JSON: &str = "application/json";
-const LOGS: &str = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityText":"x"}]}]}]}"#;
+pub(super) const PROTOBUF: &str = "application/x-protobuf";
+pub(super) const JSON: &str = "application/json";
+pub(super) const LOGS: &str =
+    r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityText":"x"}]}]}]}"#;
 
-struct Answer {
-    code: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
+pub(super) struct Answer {
+    pub(super) code: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-async fn send(request: Request<Body>) -> Answer {
-    let client = Client::builder(TokioExecutor::new()).build_http();
+pub(super) async fn send(request: Request<Body>) -> Answer {
+    let client = client(false);
     let response = client.request(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -53,7 +51,7 @@ fn request(
     request.body(Body::new(Full::new(body.into()))).unwrap()
 }
 
-async fn post(
+pub(super) async fn post(
     doors: &Doors,
     path: &str,
     headers: &[(&str, &str)],
@@ -93,10 +91,15 @@ async fn every_encoding_is_inflated() {
     let text = b"telemetry ".repeat(1000);
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), Compression::default());
     zlib.write_all(&text).unwrap();
+    let zlib = zlib.finish().unwrap();
     let bodies = [
         ("gzip", gzip(&text)),
         ("zstd", zstd::encode_all(&*text, 0).unwrap()),
-        ("deflate", zlib.finish().unwrap()),
+        ("deflate", zlib.clone()),
+        ("snappy", snap::raw::Encoder::new().compress_vec(&text).unwrap()),
+        ("snappy", framed_snappy(&text)),
+        ("X-Snappy-Framed", framed_snappy(&text)),
+        ("zlib", zlib.clone()),
         ("identity", text.clone()),
     ];
     for (coding, body) in bodies {
@@ -186,17 +189,22 @@ async fn what_otlp_does_not_have_is_415_and_405_and_404() {
         &[("content-type", "text/plain")][..],
         &[],
         &[("content-type", PROTOBUF), ("content-encoding", "br")],
+        &[("content-type", PROTOBUF), ("content-encoding", "gzip, gzip")],
+        &[("content-type", PROTOBUF), ("content-encoding", "gzip"), ("content-encoding", "gzip")],
     ] {
         let answer = post(&doors, "/v1/logs", headers, "any").await;
         assert_eq!(answer.code, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{headers:?}");
-        assert_eq!(answer.header("accept-encoding"), "identity,gzip,zstd,deflate");
+        assert_eq!(
+            answer.header("accept-encoding"),
+            "identity,gzip,zstd,snappy,x-snappy-framed,deflate,zlib"
+        );
     }
     let get = Request::get(format!("http://{}/v1/logs", doors.http)).body(Body::empty()).unwrap();
     let answer = send(get).await;
     assert_eq!((answer.code, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
     let answer = post(&doors, "/v1/nothing", &[("content-type", PROTOBUF)], "any").await;
     assert_eq!(answer.code, StatusCode::NOT_FOUND);
-    assert_eq!((doors.got().len(), doors.tally(Source::OtlpHttp).unsupported()), (0, 3));
+    assert_eq!((doors.got().len(), doors.tally(Source::OtlpHttp).unsupported()), (0, 5));
 }
 
 #[tokio::test]

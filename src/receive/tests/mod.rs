@@ -1,8 +1,12 @@
 //! Real clients against the real doors.
 
 mod auth;
+mod contract;
+mod cors;
+mod fair;
 mod grpc;
 mod http;
+mod malformed;
 mod pki;
 mod tls;
 mod unix;
@@ -12,14 +16,21 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
+use axum::body::Body;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::evidence::{Digest, Head};
+use crate::redact;
+use crate::wire::Malformed;
 
 type Task = JoinHandle<Result<(), Error>>;
 
@@ -41,23 +52,34 @@ impl Doors {
     }
 
     async fn with(reply: Reply, settings: Settings) -> Self {
-        let gate = Gate::new(settings.terms(), None);
-        Self::behind(gate, reply, settings).await
+        let front = Gate::new(settings.terms(), None);
+        Self::behind(front, move |_| reply.clone(), settings).await
+    }
+
+    async fn judged(
+        judge: impl Fn(&Raw) -> Reply + Send + Sync + 'static,
+        settings: Settings,
+    ) -> Self {
+        Self::behind(Gate::new(settings.terms(), None), judge, settings).await
     }
 
     /// Doors at which `auth` is asked for, with a certificate when there is one.
     async fn guarded(auth: Auth, tls: Option<Tls>) -> Self {
         let terms = Terms { auth, ..settings().terms() };
-        Self::behind(Gate::new(terms, tls), Reply::Accepted, settings()).await
+        Self::behind(Gate::new(terms, tls), |_| Reply::Accepted, settings()).await
     }
 
-    async fn behind(front: Gate, reply: Reply, settings: Settings) -> Self {
+    async fn behind(
+        front: Gate,
+        judge: impl Fn(&Raw) -> Reply + Send + Sync + 'static,
+        settings: Settings,
+    ) -> Self {
         let got = Arc::<Mutex<Vec<Raw>>>::default();
         let gate = Arc::new(Semaphore::new(1_000_000));
         let (to, at) = (Arc::clone(&got), Arc::clone(&gate));
         let handle = move |raw: Raw| {
+            let (reply, at) = (judge(&raw), Arc::clone(&at));
             to.lock().unwrap().push(raw);
-            let (reply, at) = (reply.clone(), Arc::clone(&at));
             let answer = async move {
                 at.acquire().await.unwrap().forget();
                 reply
@@ -124,6 +146,13 @@ impl Doors {
     }
 }
 
+/// A client that waits for nothing before it sends: thousands of small requests take a while.
+fn client(http2: bool) -> Client<HttpConnector, Body> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new()).http2_only(http2).build(connector)
+}
+
 fn settings() -> Settings {
     Settings {
         request_bytes_max: 1 << 20,
@@ -131,6 +160,36 @@ fn settings() -> Settings {
         inflight_bytes_max: 8 << 20,
         ..Settings::default()
     }
+}
+
+/// What the stage behind the doors says of a request.
+pub(super) fn cleaned(signal: Signal, bytes: &Bytes) -> Result<(), Malformed> {
+    let settings = redact::Settings {
+        enabled: true,
+        action: redact::Action::Mask("****".to_owned()),
+        keys: vec!["password".to_owned()],
+        keep_keys: Vec::new(),
+        urls: Vec::new(),
+        detectors: redact::Detectors {
+            bearer: true,
+            jwt: true,
+            card: true,
+            email: true,
+            assignment: true,
+        },
+        caps: redact::Caps::default(),
+        edit: redact::edit::Settings::default(),
+    };
+    let head = Head {
+        signal,
+        source: Source::OtlpHttp,
+        tenant: Tenant::default(),
+        received: Nanos(1),
+        items: 0,
+        policy: 0,
+        digest: Digest::default(),
+    };
+    redact::Policy::new(&settings).unwrap().clean(head, bytes).map(|_| ())
 }
 
 fn refused(refusal: Refusal) -> Reply {
@@ -145,6 +204,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+fn framed_snappy(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.into_inner().unwrap()
 }
 
 /// About 100 KB that inflate to 100 MiB.

@@ -146,7 +146,7 @@ async fn failing_handshakes_are_counted_by_reason_and_end_nothing() {
     let oldest = Version::Tls13;
     let tls = Tls::open(Files { oldest, ..pki.files(false) }).unwrap();
     let gate = Gate::new(Terms { header_timeout, ..terms }, Some(tls));
-    let doors = Doors::behind(gate, Reply::Accepted, settings()).await;
+    let doors = Doors::behind(gate, |_| Reply::Accepted, settings()).await;
 
     let mut silent = TcpStream::connect(doors.grpc).await.unwrap();
     silent.read_to_end(&mut Vec::new()).await.unwrap_or_default();

@@ -1,20 +1,22 @@
 //! What no well-behaved client sends.
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
 
-const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+pub(super) const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
 /// The HTTP code, and the gRPC status with its message.
-async fn call(doors: &Doors, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, String) {
-    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+pub(super) async fn call(
+    doors: &Doors,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (u16, String) {
+    let client = client(true);
     let request = ::http::Request::post(format!("http://{}{path}", doors.grpc));
     let request =
         headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
@@ -28,12 +30,12 @@ async fn call(doors: &Doors, path: &str, headers: &[(&str, &str)], body: Vec<u8>
     (parts.status.as_u16(), status.to_owned())
 }
 
-fn framed(flag: u8, length: u32, message: &[u8]) -> Vec<u8> {
+pub(super) fn framed(flag: u8, length: u32, message: &[u8]) -> Vec<u8> {
     [&[flag][..], &length.to_be_bytes(), message].concat()
 }
 
 /// What the server says until it closes the connection.
-async fn until_closed(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
+pub(super) async fn until_closed(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sent).await.unwrap();
     let mut said = Vec::new();
@@ -57,7 +59,7 @@ async fn frames_that_are_not_one_message_are_invalid() {
         (framed(2, 3, b"abc"), &[grpc], "3"),
         (framed(1, 3, b"abc"), &[grpc, gzip], "3"),
         (framed(0, 3, b"abc"), &[grpc, gzip], "0"),
-        (framed(0, 3, b"abc"), &[grpc, ("grpc-encoding", "snappy")], "12"),
+        (framed(0, 3, b"abc"), &[grpc, ("grpc-encoding", "br")], "12"),
     ];
     for (body, headers, status) in bodies {
         let answer = call(&doors, EXPORT, headers, body.clone()).await;
@@ -137,10 +139,67 @@ async fn an_old_connection_is_ended_after_its_request() {
 async fn headers_past_their_cap_end_the_request() {
     let doors = Doors::open(Reply::Accepted).await;
     let long = "a".repeat(20 << 10);
-    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let client = client(true);
     let request = ::http::Request::post(format!("http://{}{EXPORT}", doors.grpc));
     let request = request.header("content-type", "application/grpc").header("x-long", long);
     let answer = client.request(request.body(Body::empty()).unwrap()).await;
     assert!(answer.map_or(true, |answer| answer.status().as_u16() == 431));
     assert_eq!(doors.got(), []);
+}
+
+#[tokio::test]
+async fn a_body_slower_than_the_least_rate_is_given_up_and_counted() {
+    let (body_grace, body_rate_min) = (Duration::from_millis(50), 1 << 20);
+    let settings = Settings { body_grace, body_rate_min, ..settings() };
+    let doors = Doors::with(Reply::Accepted, settings).await;
+    let head = "POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n";
+    let sent = format!("{head}connection: close\r\ncontent-length: 1000\r\n\r\nabc");
+    let said = until_closed(doors.http, sent.as_bytes()).await;
+    let said = String::from_utf8_lossy(&said).to_lowercase();
+    assert!(said.starts_with("http/1.1 503") && said.contains("retry-after: 1"), "{said}");
+    assert_eq!(doors.tally(Source::OtlpHttp).refused(Refusal::Slow), 1);
+    assert_eq!((doors.intake.budget_left_bytes(), doors.got().len()), (8 << 20, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_in_the_middle_of_a_body_leaves_nothing_behind() {
+    let doors = Doors::open(Reply::Accepted).await;
+    let head = "POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n";
+    let mut stream = TcpStream::connect(doors.http).await.unwrap();
+    let sent = format!("{head}content-length: 500000\r\n\r\n{}", "x".repeat(100_000));
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    while doors.intake.budget_left_bytes() == 8 << 20 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(stream);
+    doors.opens(0).await;
+    assert_eq!((doors.intake.budget_left_bytes(), doors.got().len()), (8 << 20, 0));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_given_up_before_it_goes_on() {
+    let doors = Doors::open(Reply::Accepted).await;
+    let headers = |timeout| [("content-type", "application/grpc"), ("grpc-timeout", timeout)];
+    let whole = framed(0, 3, b"abc");
+    assert_eq!(call(&doors, EXPORT, &headers("0n"), whole.clone()).await.1, "4");
+    assert_eq!(doors.got(), []);
+    for no_deadline in ["1H", "soon", "123456789S", "99999999H"] {
+        assert_eq!(call(&doors, EXPORT, &headers(no_deadline), whole.clone()).await.1, "0");
+    }
+    let tally = doors.tally(Source::OtlpGrpc);
+    assert_eq!((tally.refused(Refusal::Deadline), tally.decoded_bytes()), (1, 12));
+}
+
+#[tokio::test]
+async fn a_body_is_not_waited_for_past_the_deadline() {
+    let doors = Doors::open(Reply::Accepted).await;
+    let client = client(true);
+    let request = ::http::Request::post(format!("http://{}{EXPORT}", doors.grpc));
+    let request = request.header("content-type", "application/grpc").header("grpc-timeout", "50m");
+    let never = http_body_util::StreamBody::new(tokio_stream::pending::<
+        Result<hyper::body::Frame<Bytes>, io::Error>,
+    >());
+    let answer = client.request(request.body(Body::new(never)).unwrap()).await.unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "4");
+    assert_eq!(doors.intake.budget_left_bytes(), 8 << 20);
 }
