@@ -135,10 +135,11 @@ impl Raw {
     /// Rules that change attributes.
     pub(super) fn edits(&self, key: &str) -> Result<Vec<String>, Error> {
         let expected = format!("a list of at most {RULES_MAX} rules");
-        let rules: Vec<String> = self.texts(key)?;
-        if rules.len() > RULES_MAX {
-            return self.read(key, expected, |_| None);
-        }
+        let fits = |text: &String| (1..=TEXT_BYTES_MAX).contains(&text.len());
+        let rules = self.read(key, expected, |leaf| {
+            let texts = leaf.texts()?;
+            (texts.len() <= RULES_MAX && texts.iter().all(fits)).then_some(texts)
+        })?;
         let refused = |(number, rule): (usize, &String)| {
             let problem = edit::check(rule).err()?.to_string();
             let origin = self.get(key)?.origin.clone();
@@ -150,7 +151,10 @@ impl Raw {
                 origin,
             })
         };
-        (1..).zip(&rules).find_map(refused).map_or(Ok(rules.clone()), Err)
+        match (1..).zip(&rules).find_map(refused) {
+            Some(error) => Err(error),
+            None => Ok(rules),
+        }
     }
 
     /// Where pages come from that may send.

@@ -16,9 +16,9 @@ use crate::wire::{Field, Fields, Malformed, Message, Role, role, write_varint};
 /// them has more, and it is refused.
 const NAMED_MAX: usize = 1024;
 
-/// What edits may write: so many times the bytes of the request, and a mebibyte. What is
-/// longer than eight records belongs to their resource. Beyond it the request is refused, before it
-/// takes the memory that `settings` counts with.
+/// What edits may write: so many times the bytes of the request, and a mebibyte. Rules add a few
+/// short attributes to records that are longer than all of them. Beyond it the request is refused,
+/// before it takes more memory than the settings count with.
 const GROWTH_MAX: usize = 8;
 const WRITTEN_BYTES_MIN: usize = 1 << 20;
 

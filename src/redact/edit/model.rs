@@ -12,7 +12,7 @@ use prost::Message;
 
 use super::super::policy::Policy;
 use super::super::replace::{is_token, token};
-use super::super::tests::{clean, settings};
+use super::super::tests::clean;
 use super::list::COPIED_BYTES_MAX;
 use super::rule::{Action, Attribute, Condition, How, Level, Literal, Rule, Test};
 use crate::evidence::Signal;
@@ -118,9 +118,13 @@ struct Edited {
 /// All lists of a request, outer ones before inner ones.
 type Lists = Vec<(Level, Vec<Edited>)>;
 
-/// What the request is after the rules and the redaction.
-pub(super) fn expected<R: Request>(mut request: R, rules: &[Rule], key: [u8; 32]) -> R {
-    let policy = Policy::new(&settings()).unwrap();
+/// What the request is after the rules and the redaction by a policy without rules.
+pub(super) fn expected<R: Request>(
+    mut request: R,
+    rules: &[Rule],
+    key: [u8; 32],
+    policy: &Policy,
+) -> R {
     let mut lists: Lists = Vec::new();
     request.visit(&mut |level, list| {
         let edited = list.iter().map(|pair| Edited {
@@ -137,9 +141,9 @@ pub(super) fn expected<R: Request>(mut request: R, rules: &[Rule], key: [u8; 32]
     let mut rest = lists.iter();
     request.visit(&mut |_, list| {
         let (_, edited) = rest.next().unwrap();
-        *list = edited.iter().map(|edited| for_redaction(edited, &policy)).collect();
+        *list = edited.iter().map(|edited| for_redaction(edited, policy)).collect();
     });
-    let cleaned = clean(&policy, R::SIGNAL, &request.encode_to_vec()).unwrap();
+    let cleaned = clean(policy, R::SIGNAL, &request.encode_to_vec()).unwrap();
     let mut request = R::decode(cleaned.bytes().as_ref()).unwrap();
     let mut rest = lists.iter();
     request.visit(&mut |_, list| {
