@@ -25,6 +25,7 @@ const HOMES: &[(&str, &str)] = &[
     ("hdrhistogram", "measure"),
     ("moka", "join"),
     ("opentelemetry_proto", "receive export demo"),
+    ("ratatui", "serve"),
     ("tantivy", "index"),
     ("tonic", "receive export demo"),
 ];

@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use hopline::evidence::Nanos;
 use hopline::serve::client;
+use hopline::serve::client::Verdict;
+use hopline::serve::top;
 use hopline::settings::{self, Bound, Format, Loaded, Sources, Telemetry};
 use hopline::{demo, pipeline};
 use mimalloc::MiMalloc;
@@ -23,12 +25,19 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
+/// The exit code of `hopline status` when someone has to do something.
+const NEEDS_A_PERSON: u8 = 2;
+
+/// Where a gateway's API is by default.
+const API: &str = "http://127.0.0.1:8317";
+
 const EXAMPLES: &str = "\
 Examples:
   hopline run                                      with the defaults, on this machine only
   hopline run --config gateway.yaml --set log.keep=12h
   hopline check --config gateway.yaml              is it right, and what is in effect?
   hopline demo                                     send a small shop's evidence to it
+  hopline status                                   is it well?
   hopline search 'failed:true service:checkout'    which requests failed there?";
 
 const SETTINGS: &str = "\
@@ -58,6 +67,25 @@ Examples:
   hopline search 'failed:true service:checkout'
   hopline search '\"card processor timeout\"' --limit 5 --json")]
     Search(Search),
+    /// Is a running gateway well? What is wrong, then where everything is. Looks twice, a second
+    /// apart. Exit with 0 when it is well, with 2 when someone has to do something, with 1 when it
+    /// cannot be asked.
+    #[command(after_help = "\
+Examples:
+  hopline status
+  hopline status --api http://gateway:8317 --json | jq .log.cursors
+  hopline status > /dev/null || page-someone")]
+    Status(Status),
+    /// Watch a running gateway: rates, queues, destinations, losses. Goes on when the gateway goes
+    /// away, until it is back.
+    #[command(after_help = "\
+Keys:
+  q quit   p pause   Tab next panel   Enter that panel alone   arrows scroll   ? help
+
+Examples:
+  hopline top
+  hopline top --api http://gateway:8317 --interval 5s")]
+    Top(Top),
     /// Play a small shop of six services, some of whose requests fail, into a gateway.
     #[command(after_help = "\
 Examples:
@@ -81,7 +109,7 @@ struct Search {
     /// What to look for. Empty finds the newest.
     query: String,
     /// The gateway to ask.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8317")]
+    #[arg(long, value_name = "URL", default_value = API)]
     api: String,
     /// At most so many journeys.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -89,6 +117,26 @@ struct Search {
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Status {
+    /// The gateway to ask.
+    #[arg(long, value_name = "URL", default_value = API)]
+    api: String,
+    /// Print all that the gateway says, as JSON. The exit code is the same.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Top {
+    /// The gateway to watch.
+    #[arg(long, value_name = "URL", default_value = API)]
+    api: String,
+    /// How often to look: 250ms to 60s.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = top::interval)]
+    interval: Duration,
 }
 
 #[derive(Args, Debug)]
@@ -113,7 +161,7 @@ struct Demo {
 
 fn main() -> ExitCode {
     match Cli::parse().command.execute() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(error.as_ref());
             ExitCode::FAILURE
@@ -122,13 +170,16 @@ fn main() -> ExitCode {
 }
 
 impl Command {
-    fn execute(self) -> Outcome {
+    fn execute(self) -> Result<ExitCode, Box<dyn Error>> {
         match self {
-            Self::Run(given) => run(&given.into_sources()),
-            Self::Check(given) => check(&given.into_sources(), &mut io::stdout().lock()),
-            Self::Search(search) => ask(&search),
-            Self::Demo(demo) => play(demo),
+            Self::Run(given) => run(&given.into_sources())?,
+            Self::Check(given) => check(&given.into_sources(), &mut io::stdout().lock())?,
+            Self::Search(search) => ask(&search)?,
+            Self::Status(status) => return look(&status),
+            Self::Top(Top { api, interval }) => runtime()?.block_on(top::run(&api, interval))?,
+            Self::Demo(demo) => play(demo)?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -187,9 +238,19 @@ fn targets(level: Level) -> Targets {
 fn ask(search: &Search) -> Outcome {
     let asked = client::search(&search.api, &search.query, search.limit);
     let answer = runtime()?.block_on(asked)?;
-    let text = if search.json { format!("{answer:#}\n") } else { client::table(&answer) };
+    let text = if search.json { client::json(&answer) } else { client::table(&answer) };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
+}
+
+fn look(status: &Status) -> Result<ExitCode, Box<dyn Error>> {
+    let looked = runtime()?.block_on(client::status(&status.api))?;
+    let text = if status.json { client::json(&looked.answer) } else { looked.report };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(match looked.verdict {
+        Verdict::Well => ExitCode::SUCCESS,
+        Verdict::NeedsAPerson => ExitCode::from(NEEDS_A_PERSON),
+    })
 }
 
 fn play(demo: Demo) -> Outcome {

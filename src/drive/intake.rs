@@ -61,13 +61,14 @@ impl Intake {
     }
 
     async fn admit(&self, raw: Raw) -> Reply {
-        let (signal, digest) = (raw.signal, digest(&raw));
+        let (signal, source, digest) = (raw.signal, raw.source, digest(&raw));
         let pending = match &self.repeats {
             None => None,
             Some(repeats) => match repeats.claim(digest, now()).await {
                 Claim::First(pending) => Some(pending),
                 Claim::Again(kept) => {
                     self.ledger.received(signal, kept.items);
+                    self.ledger.came_from(source, kept.items);
                     self.ledger.repeated(signal, kept.items);
                     return self.settled(kept).await;
                 }
@@ -95,6 +96,7 @@ impl Intake {
             return Err(Reply::Accepted);
         }
         self.ledger.received(signal, items);
+        self.ledger.came_from(clean.head().source, items);
         if items > ITEMS_MAX {
             self.ledger.refused(signal, Refusal::TooLarge, items);
             let message = format!("the request has {items} items; at most {ITEMS_MAX} are taken");

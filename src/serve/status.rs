@@ -1,13 +1,15 @@
 //! `GET /api/v1/status`
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
 use super::problem::Problem;
-use super::{Found, Shared, Sources, Wanted};
+use super::vitals::{ConnectionsPart, InflightPart, MemoryPart, SourcePart};
+use super::{Found, Shared, Sources, Wanted, now, vitals};
 use crate::evidence::Signal;
 use crate::export;
 use crate::ledger::{Account, Ledger};
@@ -18,6 +20,14 @@ pub(crate) struct Status {
     version: &'static str,
     /// What an OK to a sender means: `wal`, `memory` or `e2e`.
     ack: &'static str,
+    started_ns: u64,
+    /// The gateway's clock, when it answered.
+    now_ns: u64,
+    ready: bool,
+    sources: Vec<SourcePart>,
+    connections: ConnectionsPart,
+    inflight: InflightPart,
+    memory: MemoryPart,
     ledger: LedgerPart,
     log: LogPart,
     join: JoinPart,
@@ -70,6 +80,11 @@ pub(crate) struct LogPart {
     bytes: u64,
     bytes_max: u64,
     segments: usize,
+    /// When the oldest batch that can be read was received.
+    oldest_ns: Option<u64>,
+    /// Bytes of batches that wait for the disk.
+    queued_bytes: u64,
+    queued_bytes_max: u64,
     cursors: Vec<CursorPart>,
     corrupt_spans: u64,
     corrupt_bytes: u64,
@@ -107,6 +122,8 @@ pub(crate) struct IndexPart {
     texts_cut: u64,
     /// Why the index cannot be written; absent while it can.
     failing: Option<String>,
+    /// Whether journeys that worked are kept out of it, because it is far behind.
+    shedding: bool,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -114,6 +131,8 @@ pub(crate) struct ExportPart {
     name: String,
     endpoint: String,
     up: bool,
+    /// The first failure since it took something; absent while it is up.
+    retrying_since_ns: Option<u64>,
     last_error: Option<String>,
     sent_items: u64,
     sent_bytes: u64,
@@ -143,8 +162,15 @@ fn gather(sources: &Sources, found: &Found) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.ack,
+        started_ns: sources.started.0,
+        now_ns: now().0,
+        ready: sources.ready.load(Ordering::Acquire),
+        sources: vitals::sources(sources),
+        connections: vitals::connections(sources),
+        inflight: vitals::inflight(sources),
+        memory: vitals::memory(sources),
         ledger: ledger(&sources.ledger),
-        log: log(&sources.log.status()),
+        log: log(&sources.log),
         join: JoinPart {
             open_journeys: found.held.journeys,
             evidence: found.held.evidence,
@@ -195,7 +221,9 @@ fn consumer(account: &Account, signal: Signal, admitted: u64) -> ConsumerPart {
     }
 }
 
-fn log(status: &crate::log::Status) -> LogPart {
+fn log(log: &crate::log::Log) -> LogPart {
+    let status = log.status();
+    let oldest = log.reader(status.start).try_next().ok().flatten();
     let cursor = |cursor: &crate::log::CursorStatus| CursorPart {
         name: cursor.name.clone(),
         position: cursor.position.0,
@@ -207,6 +235,9 @@ fn log(status: &crate::log::Status) -> LogPart {
         bytes: status.bytes,
         bytes_max: status.bytes_max,
         segments: status.segments,
+        oldest_ns: oldest.map(|batch| batch.head.received.0),
+        queued_bytes: status.queued_bytes,
+        queued_bytes_max: status.queued_bytes_max,
         cursors: status.cursors.iter().map(cursor).collect(),
         corrupt_spans: status.corrupt.spans,
         corrupt_bytes: status.corrupt.bytes,
@@ -228,6 +259,7 @@ fn index(index: &crate::index::Current) -> IndexPart {
         failed_reads: status.failed_reads,
         texts_cut: status.texts_cut,
         failing: index.failing(),
+        shedding: index.shedding(),
     }
 }
 
@@ -237,6 +269,10 @@ fn export(export: &super::Export) -> ExportPart {
         name: export.name.clone(),
         endpoint: export.endpoint.clone(),
         up: summary.state == export::State::Up,
+        retrying_since_ns: match summary.state {
+            export::State::Up => None,
+            export::State::Retrying { since } => Some(since.0),
+        },
         last_error: summary.last_error,
         sent_items: summary.items,
         sent_bytes: summary.bytes,
