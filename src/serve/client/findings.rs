@@ -1,7 +1,7 @@
 //! What is wrong, in words, the worst first.
 
 use super::rates::{PerSecond, Rates};
-use super::show::{age, count, percent, size};
+use super::show::{age, count, many, percent, size};
 use super::snapshot::{Reasons, Snapshot, total};
 
 /// A destination that restarts comes back within this.
@@ -71,12 +71,12 @@ fn log(now: &Snapshot, found: &mut Found) {
         found.act("the log cannot be written: the disk refuses, and so do the doors".to_owned());
     }
     if log.poisoned > 0 {
-        let given_up = count(log.poisoned);
-        found.act(format!("the disk failed: the log gave up {given_up} segments since the start"));
+        let given_up = many(log.poisoned, "segment");
+        found.act(format!("the disk failed: the log gave up {given_up} since the start"));
     }
     if log.corrupt_spans > 0 {
-        let spans = count(log.corrupt_spans);
-        found.act(format!("the disk gave back other bytes than were written: {spans} spans lost"));
+        let lost = many(log.corrupt_spans, "place");
+        found.act(format!("the disk gave back other bytes than were written, at {lost}"));
     }
     full(now, found);
     if log.torn_bytes > 0 {
@@ -119,8 +119,8 @@ fn doors(now: &Snapshot, rates: &Rates, found: &mut Found) {
         let (rate, open) = (rates.turned_away, now.connections.open);
         found.act(format!("{rate} connections/s are turned away: {open} are open"));
     } else if now.connections.turned_away > 0 {
-        let turned_away = count(now.connections.turned_away);
-        found.know(format!("{turned_away} connections were turned away since the start"));
+        let turned_away = many(now.connections.turned_away, "connection");
+        found.know(format!("{turned_away} turned away since the start"));
     }
     for source in now.sources.iter().filter(|source| total(&source.refused) > 0) {
         let reasons = reasons(&source.refused);
@@ -158,8 +158,8 @@ fn index(now: &Snapshot, found: &mut Found) {
         found.act(format!("the index is shedding: {what}"));
     }
     if index.unreadable_buckets > 0 {
-        let buckets = count(index.unreadable_buckets);
-        found.act(format!("{buckets} hours of the index cannot be read and were moved aside"));
+        let buckets = many(index.unreadable_buckets, "bucket");
+        found.act(format!("the index has moved aside {buckets} that cannot be read"));
     }
 }
 
@@ -218,4 +218,175 @@ fn imbalances(snapshot: &Snapshot) -> Vec<(String, i64)> {
     }
     all.retain(|(_, items)| *items != 0);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::example::snapshot;
+    use super::*;
+
+    /// The clock of the example.
+    const NOW_NS: u64 = 1_790_000_252_123_000_000;
+
+    fn found(before: &Snapshot, now: &Snapshot) -> Vec<(Level, String)> {
+        findings(Some(before), now).into_iter().map(|it| (it.level, it.text)).collect()
+    }
+
+    /// What is found at once in a gateway that is well but for this.
+    fn found_in(changes: &[(&str, Value)]) -> Vec<(Level, String)> {
+        let now = snapshot(changes);
+        findings(None, &now).into_iter().map(|it| (it.level, it.text)).collect()
+    }
+
+    /// A second later, but for this.
+    fn later(changes: &[(&str, Value)]) -> Snapshot {
+        let mut now = snapshot(changes);
+        now.now_ns += 1_000_000_000;
+        now
+    }
+
+    fn act(text: &str) -> (Level, String) {
+        (Level::Act, text.to_owned())
+    }
+
+    fn know(text: &str) -> (Level, String) {
+        (Level::Know, text.to_owned())
+    }
+
+    #[test]
+    fn nothing_is_found_in_a_gateway_that_is_well() {
+        assert_eq!(found(&snapshot(&[]), &later(&[])), []);
+    }
+
+    #[test]
+    fn a_destination_that_is_down_for_minutes_needs_a_person() {
+        let down = |since_s: u64| {
+            found_in(&[
+                ("/exports/0/up", json!(false)),
+                ("/exports/0/retrying_since_ns", json!(NOW_NS - since_s * 1_000_000_000)),
+                ("/exports/0/last_error", json!("connection refused")),
+            ])
+        };
+        assert_eq!(down(240), [act("export/tempo takes nothing since 4m: connection refused")]);
+        assert_eq!(down(5), [know("export/tempo takes nothing since 5s: connection refused")]);
+    }
+
+    #[test]
+    fn what_a_destination_says_does_not_steer_the_terminal() {
+        let changes = [
+            ("/exports/0/up", json!(false)),
+            ("/exports/0/last_error", json!("a\u{1b}[2J\nb\u{202e}c")),
+        ];
+        let text = "export/tempo takes nothing since 0s: a\u{fffd}[2J\u{fffd}b\u{fffd}c";
+        assert_eq!(found_in(&changes), [know(text)]);
+    }
+
+    #[test]
+    fn a_log_that_fills_up_names_who_holds_it() {
+        let behind = |percent: u64| {
+            let bytes = snapshot(&[]).log.bytes_max / 100 * percent + 100;
+            found_in(&[("/log/cursors/0/lag_bytes", json!(bytes))])
+        };
+        assert_eq!(behind(91), [act("the log is 91% full: held by export/tempo")]);
+        assert_eq!(behind(60), [know("the log is 60% full: held by export/tempo")]);
+        assert_eq!(behind(49), []);
+    }
+
+    #[test]
+    fn a_log_that_is_full_of_what_everyone_has_read_is_as_it_should_be() {
+        let full = snapshot(&[]).log.bytes_max;
+        assert_eq!(found_in(&[("/log/bytes", json!(full))]), []);
+    }
+
+    #[test]
+    fn a_disk_that_fails_needs_a_person() {
+        let changes = [
+            ("/log/failing", json!(true)),
+            ("/log/poisoned", json!(1)),
+            ("/log/corrupt_spans", json!(2)),
+        ];
+        let levels: Vec<_> = found_in(&changes).into_iter().map(|(level, _)| level).collect();
+        assert_eq!(levels, [Level::Act; 3]);
+    }
+
+    #[test]
+    fn an_index_that_gives_way_or_fails_needs_a_person() {
+        let changes = [("/index/shedding", json!(true)), ("/index/failing", json!("disk full"))];
+        let texts = [
+            act("the index cannot be written: disk full"),
+            act("the index is shedding: journeys that worked are not indexed until it has caught \
+                 up"),
+        ];
+        assert_eq!(found_in(&changes), texts);
+    }
+
+    #[test]
+    fn what_is_lost_now_needs_a_person_and_what_was_lost_does_not() {
+        let place = "/ledger/signals/1/consumers/1/lost/rejected";
+        let (few, more) = ([(place, json!(10))], [(place, json!(1210))]);
+
+        let before = "export/tempo has lost 10 logs since the start: rejected";
+        assert_eq!(found(&snapshot(&few), &later(&few)), [know(before)]);
+
+        let now = "export/tempo loses 1,200 logs/s: rejected, 1,210 so far";
+        assert_eq!(found(&snapshot(&few), &later(&more)), [act(now)]);
+    }
+
+    #[test]
+    fn a_door_that_refuses_needs_a_person_unless_the_sender_is_at_fault() {
+        let (full, broken) = ("/sources/0/refused/log_full", "/sources/0/refused/malformed");
+        let now = later(&[(full, json!(3)), (broken, json!(2))]);
+
+        let texts = [
+            act("otlp_grpc sends back 3.0 requests/s: log_full"),
+            know("otlp_grpc sends back 2.0 requests/s: malformed"),
+            know("otlp_grpc has sent back requests since the start: log_full 3, malformed 2"),
+        ];
+        assert_eq!(found(&snapshot(&[]), &now), texts);
+    }
+
+    #[test]
+    fn connections_that_are_turned_away_now_need_a_person() {
+        let (some, more) = ([("/connections/turned_away", json!(1))], json!(5));
+        assert_eq!(
+            found(&snapshot(&some), &later(&[("/connections/turned_away", more)])),
+            [act("4.0 connections/s are turned away: 2 are open")]
+        );
+        assert_eq!(
+            found(&snapshot(&some), &later(&some)),
+            [know("1 connection turned away since the start")]
+        );
+    }
+
+    #[test]
+    fn a_balance_is_wrong_when_it_stays_off_by_the_same() {
+        let off = |items: i64| [("/ledger/signals/0/consumers/0/imbalance", json!(items))];
+
+        assert_eq!(found(&snapshot(&off(7)), &later(&off(3))), []);
+        let text = "the ledger of traces for index is off by 3: a fault of Hopline when nothing \
+                    moves";
+        assert_eq!(found(&snapshot(&off(3)), &later(&off(3))), [know(text)]);
+    }
+
+    #[test]
+    fn more_memory_than_there_may_be_needs_a_person() {
+        let changes =
+            [("/memory/resident_bytes", json!(3 << 20)), ("/memory/max_bytes", json!(2 << 20))];
+        assert_eq!(found_in(&changes), [act("memory: 3.0MiB of 2.0MiB are in use")]);
+    }
+
+    #[test]
+    fn a_gateway_that_is_not_ready_needs_a_person_first_of_all() {
+        let changes = [
+            ("/symbols/overflowed", json!(4)),
+            ("/hop_series/overflowed", json!(4)),
+            ("/log/torn_bytes", json!(4)),
+            ("/ready", json!(false)),
+        ];
+        let first = act("the gateway takes no requests: it is starting or stopping");
+        assert_eq!(found_in(&changes).first(), Some(&first));
+        assert_eq!(found_in(&changes).len(), 4);
+    }
 }

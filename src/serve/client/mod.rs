@@ -4,6 +4,8 @@
 //! `hopline top` draws from. What a gateway repeats was written by strangers, so all of it is
 //! made harmless in [`get`] before anything is shown. Holds one answer at a time.
 
+#[cfg(test)]
+pub(super) mod example;
 mod findings;
 mod page;
 mod rates;
@@ -26,7 +28,9 @@ pub use show::json;
 pub use status::{Looked, Verdict, status};
 
 pub(super) use findings::{Finding, Level, findings};
-pub(super) use rates::{Loss, PerSecond, Rates};
+#[cfg(test)]
+pub(super) use rates::ExportRate;
+pub(super) use rates::{PerSecond, Rates};
 pub(super) use snapshot::Snapshot;
 pub(super) use status::look;
 

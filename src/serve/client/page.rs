@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::findings::{Finding, Level, reasons};
 use super::rates::{Rates, SourceRate};
-use super::show::{age, bar, clock_seconds, count, percent, plain, size};
+use super::show::{age, bar, clock_seconds, count, many, percent, plain, size};
 use super::snapshot::{Consumer, Export, Signal, Snapshot, Source, Use, total};
 
 const BAR_WIDTH: usize = 10;
@@ -77,18 +77,18 @@ fn doors(now: &Snapshot, rates: &Rates, out: &mut Lines) {
         door(source, rate, out);
     }
     for door in &now.doors {
-        let denied = if total(&door.denied) > 0 { reasons(&door.denied) } else { "none".to_owned() };
+        let denied =
+            if total(&door.denied) > 0 { reasons(&door.denied) } else { "none".to_owned() };
         let tenants = door.tenants.iter();
         let tenants = tenants.map(|it| format!(", tenant {} {}", it.name, count(it.requests)));
         let tenants: String = tenants.collect();
         out.line(&format!("  {}: denied {denied}{tenants}", door.door));
     }
     let (connections, inflight) = (&now.connections, &now.inflight);
-    let (open, turned_away) = (count(connections.open), count(connections.turned_away));
+    let (open, turned_away) = (connections.open, count(connections.turned_away));
+    let open = many(open, "connection");
     let (held, held_max) = (size(inflight.bytes), size(inflight.bytes_max));
-    out.line(&format!(
-        "  {open} connections, {turned_away} turned away; {held} of {held_max} on the way in"
-    ));
+    out.line(&format!("  {open}, {turned_away} turned away; {held} of {held_max} on the way in"));
     out.line("");
 }
 
@@ -144,7 +144,7 @@ fn account(consumer: &Consumer, out: &mut Lines) {
     out.row(&name, &["", "", "", done, passed, held], &rest);
 }
 
-/// While evidence moves, counts are a moment apart.
+/// While evidence moves, counts are a moment apart: it is a finding when this stays.
 fn off(imbalance: i64) -> String {
     if imbalance == 0 { String::new() } else { format!("  off by {imbalance}") }
 }
@@ -153,11 +153,12 @@ fn log(now: &Snapshot, out: &mut Lines) {
     let log = &now.log;
     let shown = bar(log.bytes, log.bytes_max, BAR_WIDTH);
     let full = percent(log.bytes, log.bytes_max);
-    let (bytes, most, segments) = (size(log.bytes), size(log.bytes_max), count(log.segments));
+    let (bytes, most) = (size(log.bytes), size(log.bytes_max));
+    let segments = many(log.segments, "segment");
     let covers = log.oldest_ns.map(|oldest| age(now.now_ns.saturating_sub(oldest)));
     let covers = covers.map_or_else(|| "nothing yet".to_owned(), |it| format!("the last {it}"));
     out.line(&format!(
-        "LOG        {shown} {full}%: {bytes} of {most} in {segments} segments, covers {covers}"
+        "LOG        {shown} {full}%: {bytes} of {most} in {segments}, covers {covers}"
     ));
     for cursor in &log.cursors {
         let (lag, share) = (size(cursor.lag_bytes), percent(cursor.lag_bytes, log.bytes_max));
@@ -168,7 +169,8 @@ fn log(now: &Snapshot, out: &mut Lines) {
 
 fn exports(now: &Snapshot, rates: &Rates, out: &mut Lines) {
     if now.exports.is_empty() {
-        out.line("DESTINATIONS none");
+        out.line("DESTINATIONS  none");
+        out.line("");
         return;
     }
     out.row("DESTINATIONS", &["items", "items/s", "bytes", "retries", "behind"], "state");
@@ -183,6 +185,7 @@ fn exports(now: &Snapshot, rates: &Rates, out: &mut Lines) {
         let name = format!("  {}", export.name);
         out.row(&name, &columns.map(String::as_str), &state(now, export));
     }
+    out.line("");
 }
 
 fn state(now: &Snapshot, export: &Export) -> String {
@@ -200,22 +203,23 @@ fn state(now: &Snapshot, export: &Export) -> String {
 
 fn inside(now: &Snapshot, out: &mut Lines) {
     let join = &now.join;
-    let (journeys, evidence) = (count(join.open_journeys), count(join.evidence));
+    let (journeys, evidence) = (many(join.open_journeys, "open journey"), count(join.evidence));
     let (waiting, bindings) = (count(join.waiting), count(join.bindings));
     out.line(&format!(
-        "JOIN       {journeys} open journeys with {evidence} evidence; {waiting} wait for a \
+        "JOIN       {journeys} with {evidence} evidence; {waiting} wait for a \
          binding, {bindings} bindings"
     ));
     out.line(&match &now.index {
         None => "INDEX      off".to_owned(),
         Some(index) => {
-            let (journeys, bytes) = (count(index.documents), size(index.bytes));
+            let (journeys, bytes) = (many(index.documents, "journey"), size(index.bytes));
+            let buckets = many(index.buckets, "bucket");
             let state = match (&index.failing, index.shedding) {
                 (Some(_), _) => "; cannot be written",
                 (None, true) => "; shedding",
                 (None, false) => "",
             };
-            format!("INDEX      {journeys} journeys, {bytes} in {} buckets{state}", index.buckets)
+            format!("INDEX      {journeys}, {bytes} in {buckets}{state}")
         }
     });
     let (resident, most) = (size(now.memory.resident_bytes), size(now.memory.max_bytes));
@@ -227,4 +231,63 @@ fn inside(now: &Snapshot, out: &mut Lines) {
 
 fn used(use_: &Use) -> String {
     format!("{} of {}", count(use_.used), count(use_.max))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::example::{compare, snapshot};
+    use super::super::findings::findings;
+    use super::*;
+
+    const API: &str = "http://127.0.0.1:8317";
+
+    fn shown(before: &Snapshot, mut now: Snapshot) -> String {
+        now.now_ns += 1_000_000_000;
+        let found = findings(Some(before), &now);
+        page(API, before, &now, &found)
+    }
+
+    #[test]
+    fn a_gateway_that_is_well_fits_on_a_screen() {
+        let now = snapshot(&[
+            ("/sources/0/requests", json!(520)),
+            ("/sources/0/bytes", json!(3_000_000)),
+            ("/exports/0/sent_items", json!(3381)),
+        ]);
+        compare("client/well.txt", &shown(&snapshot(&[]), now));
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first() {
+        let now = snapshot(&[
+            ("/exports/0/up", json!(false)),
+            ("/exports/0/retrying_since_ns", json!(1_790_000_012_000_000_000_u64)),
+            ("/exports/0/last_error", json!("connection refused")),
+            ("/log/bytes", json!(7_900_000_000_u64)),
+            ("/log/cursors/0/lag_bytes", json!(7_900_000_000_u64)),
+            ("/index/shedding", json!(true)),
+            ("/ledger/signals/0/consumers/0/lost/shed", json!(12)),
+            ("/ledger/signals/1/refused/log_full", json!(400)),
+            ("/ledger/signals/1/imbalance", json!(-5)),
+            ("/sources/0/refused/log_full", json!(4)),
+        ]);
+        compare("client/ill.txt", &shown(&snapshot(&[]), now));
+    }
+
+    #[test]
+    fn who_came_in_is_shown_where_callers_say_who_they_are() {
+        let mut now = snapshot(&[]);
+        now.doors = vec![super::super::snapshot::Door {
+            door: "grpc".to_owned(),
+            denied: [("no_token".to_owned(), 3)].into(),
+            tenants: vec![super::super::snapshot::Tenant {
+                name: "shop".to_owned(),
+                requests: 1200,
+            }],
+        }];
+        let shown = shown(&snapshot(&[]), now);
+        assert!(shown.contains("\n  grpc: denied no_token 3, tenant shop 1,200\n"), "{shown}");
+    }
 }

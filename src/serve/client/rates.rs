@@ -197,3 +197,70 @@ fn since<T>(before: Option<&T>, now: &T, count: fn(&T) -> u64, ns: u64) -> PerSe
 fn grown(before: u64, now: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::example::snapshot;
+    use super::*;
+
+    fn later(changes: &[(&str, serde_json::Value)]) -> Snapshot {
+        let mut now = snapshot(changes);
+        now.now_ns += 2_000_000_000;
+        now
+    }
+
+    #[test]
+    fn a_rate_is_what_came_by_the_time_it_took() {
+        let before = snapshot(&[("/sources/0/requests", json!(100))]);
+        let now = later(&[("/sources/0/requests", json!(150))]);
+
+        let rates = Rates::between(&before, &now).unwrap();
+
+        assert_eq!(rates.sources[0].requests, PerSecond(25_000));
+        assert_eq!(rates.sources[1].requests, PerSecond(0));
+    }
+
+    #[test]
+    fn no_rate_spans_a_restart_or_no_time() {
+        let before = snapshot(&[]);
+        assert_eq!(Rates::between(&before, &before), None);
+        assert_eq!(Rates::between(&later(&[]), &before), None);
+        assert_eq!(Rates::between(&before, &later(&[("/started_ns", json!(5))])), None);
+    }
+
+    #[test]
+    fn a_count_that_began_again_is_counted_from_zero() {
+        let before = snapshot(&[("/exports/0/sent_items", json!(1000))]);
+        let now = later(&[("/exports/0/sent_items", json!(10))]);
+        assert_eq!(Rates::between(&before, &now).unwrap().exports[0].items, PerSecond(5000));
+    }
+
+    #[test]
+    fn a_loss_is_known_by_who_lost_what_and_why() {
+        let place = "/ledger/signals/1/consumers/1/lost/rejected";
+        let now = later(&[(place, json!(6))]);
+
+        let losses = Rates::between(&snapshot(&[(place, json!(2))]), &now).unwrap().losses;
+
+        let (consumer, signal) = ("export/tempo".to_owned(), "logs".to_owned());
+        let reason = "rejected".to_owned();
+        assert_eq!(losses, [Loss { consumer, signal, reason, items: 6, now: PerSecond(2000) }]);
+    }
+
+    #[test]
+    fn rates_are_shown_as_exactly_as_they_are_large() {
+        let shown = [0, 1, 49, 999, 1000, 12_340, 99_940, 123_456, 1_234_567_000];
+        let shown = shown.map(|rate| PerSecond(rate).to_string());
+        assert_eq!(shown, ["0", "0.01", "0.05", "0.99", "1.0", "12.3", "99.9", "123", "1,234,567"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_rate_can_be_computed_and_shown(count in 0..=u64::MAX, ns in 0..=u64::MAX) {
+            prop_assert!(!PerSecond::of(count, ns).to_string().is_empty());
+        }
+    }
+}

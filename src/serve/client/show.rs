@@ -105,6 +105,12 @@ pub(crate) fn count(number: u64) -> String {
     out
 }
 
+/// A count of things: `1 segment`, `2 segments`.
+pub(crate) fn many(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", count(number))
+}
+
 /// How much of `whole` a part is; of nothing, nothing.
 pub(crate) fn percent(part: u64, whole: u64) -> u64 {
     let percent = u128::from(part) * 100 / u128::from(whole.max(1));

@@ -203,3 +203,41 @@ fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Door>, D::E
     let value = Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::example::answer;
+    use super::*;
+
+    #[test]
+    fn every_text_is_harmless_names_included() {
+        let mut answer = answer();
+        answer["version"] = json!("1\u{1b}[31m");
+        answer["memory_bounds"] = json!({"a\u{202e}b": 1});
+
+        let snapshot = Snapshot::read(&answer).unwrap();
+
+        assert_eq!(snapshot.version, "1\u{fffd}[31m");
+        assert_eq!(snapshot.memory_bounds.keys().next().unwrap(), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn doors_are_read_when_they_say_who_came_and_left_out_otherwise() {
+        let mut answer = answer();
+        let tenants = json!([{"name": "shop", "number": 1, "requests": 7}]);
+        answer["doors"] = json!([{"door": "grpc", "denied": {"no_token": 3}, "tenants": tenants}]);
+        assert_eq!(Snapshot::read(&answer).unwrap().doors[0].tenants[0].requests, 7);
+        answer["doors"] = json!({"connections": 3});
+        assert_eq!(Snapshot::read(&answer).unwrap().doors, []);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let mut answer = answer();
+        answer.as_object_mut().unwrap().remove("started_ns");
+        let error = Snapshot::read(&answer).unwrap_err();
+        assert_eq!(error.to_string(), "missing field `started_ns`");
+    }
+}

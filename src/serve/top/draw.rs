@@ -164,3 +164,104 @@ fn tone(tone: Tone) -> Style {
         Tone::Bad => Style::new().fg(Color::Red),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use serde_json::json;
+
+    use super::super::super::client::Snapshot;
+    use super::super::super::client::example::{compare, snapshot};
+    use super::super::state::Key;
+    use super::*;
+
+    /// The characters of the screen, one line each.
+    fn drawn(state: &State, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, state)).unwrap();
+        let cells = terminal.backend().buffer().content();
+        let lines = cells.chunks(usize::from(width.max(1)));
+        let lines = lines.map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>());
+        lines.map(|line| line.trim_end().to_owned() + "\n").collect()
+    }
+
+    /// The example, some seconds later, with so many requests.
+    fn after(seconds: u64, requests: u64) -> Snapshot {
+        let mut now = snapshot(&[
+            ("/sources/0/requests", json!(requests)),
+            ("/sources/0/items", json!(requests * 10)),
+            ("/sources/0/bytes", json!(requests * 5000)),
+            ("/exports/0/sent_items", json!(requests * 10)),
+        ]);
+        now.now_ns += seconds * 1_000_000_000;
+        now
+    }
+
+    /// A gateway whose requests rose for five seconds.
+    fn busy() -> State {
+        let mut state = State::new("http://127.0.0.1:8317".to_owned());
+        for (second, requests) in (0..).zip([600, 600, 700, 900, 1300, 1400]) {
+            state.looked(Ok(after(second, requests)));
+        }
+        state
+    }
+
+    #[test]
+    fn a_gateway_that_is_well_fills_an_ordinary_terminal() {
+        compare("top/well.txt", &drawn(&busy(), 80, 24));
+    }
+
+    #[test]
+    fn trouble_is_on_top_and_in_its_panel() {
+        let mut state = busy();
+        let mut now = after(6, 1500);
+        now.exports[0].up = false;
+        now.exports[0].retrying_since_ns = Some(now.now_ns - 240_000_000_000);
+        now.exports[0].last_error = Some("connection refused".to_owned());
+        now.log.cursors[0].lag_bytes = now.log.bytes_max / 100 * 92;
+        now.sources[0].refused.insert("log_full".to_owned(), 12);
+        now.ledger.signals[1].consumers[1].lost.insert("rejected".to_owned(), 340);
+        state.looked(Ok(now));
+        compare("top/ill.txt", &drawn(&state, 110, 32));
+    }
+
+    #[test]
+    fn a_gateway_that_went_away_leaves_its_last_numbers() {
+        let mut state = busy();
+        state.looked(Err("no gateway answers at http://127.0.0.1:8317".to_owned()));
+        compare("top/away.txt", &drawn(&state, 110, 24));
+    }
+
+    #[test]
+    fn the_help_says_every_key() {
+        let mut state = busy();
+        state.pressed(Key::Help);
+        compare("top/help.txt", &drawn(&state, 100, 20));
+    }
+
+    #[test]
+    fn one_panel_alone_can_be_scrolled_to_its_last_row() {
+        let mut state = busy();
+        state.pressed(Key::Next);
+        state.pressed(Key::Alone);
+        (0..100).for_each(|_| state.pressed(Key::Down));
+        let shown = drawn(&state, 80, 10);
+        assert!(shown.contains("log on disk") && !shown.contains("unread log"), "{shown}");
+    }
+
+    #[test]
+    fn a_paused_screen_says_so() {
+        let mut state = busy();
+        state.pressed(Key::Pause);
+        assert!(drawn(&state, 100, 24).lines().next().unwrap().ends_with("PAUSED"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_terminal_is_too_small(width in 1..200_u16, height in 1..60_u16) {
+            drawn(&busy(), width, height);
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::super::client::{PerSecond, Rates};
 use super::super::client::show::spark;
+use super::super::client::{PerSecond, Rates};
 
 /// The widest line of values on a terminal of 200 columns.
 const VALUES_MAX: usize = 64;

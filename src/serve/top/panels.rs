@@ -63,23 +63,60 @@ fn head(panel: Panel) -> (&'static str, Vec<Column>) {
     use Width::{Number, Rest, Text};
     let column = |(title, width)| Column { title, width };
     match panel {
-        Panel::Doors => ("Doors", vec![
-            ("door", Text(10)), ("requests/s", Number(10)), ("", Text(16)),
-            ("items/s", Number(10)), ("bytes/s", Number(10)), ("refused/s", Number(9)), ("", Rest),
-        ].into_iter().map(column).collect()),
-        Panel::Bounds => ("Queues, log, memory: used of what they may", vec![
-            ("", Text(11)), ("", Text(12)), ("", Number(4)), ("", Rest),
-        ].into_iter().map(column).collect()),
-        Panel::Destinations => ("Destinations", vec![
-            ("name", Text(10)), ("items/s", Number(8)), ("behind", Number(9)), ("state", Rest),
-        ].into_iter().map(column).collect()),
-        Panel::Evidence => ("Evidence", vec![
-            ("signal", Text(8)), ("received/s", Number(10)), ("", Text(8)),
-            ("refused/s", Number(9)), ("held", Rest),
-        ].into_iter().map(column).collect()),
-        Panel::Losses => ("Losses", vec![
-            ("reason", Text(12)), ("items", Number(9)), ("now/s", Number(8)), ("by", Rest),
-        ].into_iter().map(column).collect()),
+        Panel::Doors => (
+            "Doors",
+            vec![
+                ("door", Text(10)),
+                ("requests/s", Number(10)),
+                ("", Text(16)),
+                ("items/s", Number(10)),
+                ("bytes/s", Number(10)),
+                ("refused/s", Number(9)),
+                ("", Rest),
+            ]
+            .into_iter()
+            .map(column)
+            .collect(),
+        ),
+        Panel::Bounds => (
+            "Queues, log, memory: used of what they may",
+            vec![("", Text(11)), ("", Text(12)), ("", Number(4)), ("", Rest)]
+                .into_iter()
+                .map(column)
+                .collect(),
+        ),
+        Panel::Destinations => (
+            "Destinations",
+            vec![
+                ("name", Text(10)),
+                ("items/s", Number(8)),
+                ("behind", Number(9)),
+                ("state", Rest),
+            ]
+            .into_iter()
+            .map(column)
+            .collect(),
+        ),
+        Panel::Evidence => (
+            "Evidence",
+            vec![
+                ("signal", Text(8)),
+                ("received/s", Number(10)),
+                ("", Text(8)),
+                ("refused/s", Number(9)),
+                ("held", Rest),
+            ]
+            .into_iter()
+            .map(column)
+            .collect(),
+        ),
+        Panel::Losses => (
+            "Losses",
+            vec![("reason", Text(12)), ("items", Number(9)), ("now/s", Number(8)), ("by", Rest)]
+                .into_iter()
+                .map(column)
+                .collect(),
+        ),
     }
 }
 
@@ -147,8 +184,7 @@ fn destinations(state: &State, now: &Snapshot, rates: &Rates) -> Vec<Row> {
                 format!("retrying since {since}: {why}")
             }
         };
-        let cells =
-            vec![it.name.clone(), rate.items.to_string(), size(now.lag_bytes(it)), state];
+        let cells = vec![it.name.clone(), rate.items.to_string(), size(now.lag_bytes(it)), state];
         Row { cells, tone: if it.up { Tone::Calm } else { Tone::Bad } }
     });
     rows.collect()

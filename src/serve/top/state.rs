@@ -150,3 +150,71 @@ impl State {
         self.shows = if self.shows == shows { Shows::AllPanels } else { shows };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::client::example::snapshot;
+    use super::*;
+
+    fn away() -> Result<Snapshot, String> {
+        Err("no gateway answers".to_owned())
+    }
+
+    #[test]
+    fn a_gateway_that_goes_away_is_counted_until_it_is_back() {
+        let mut state = State::new("api".to_owned());
+        state.looked(Ok(snapshot(&[])));
+        state.looked(away());
+        state.looked(away());
+        assert_eq!(state.away, Some(("no gateway answers".to_owned(), 2)));
+        assert!(state.latest.is_some());
+        state.looked(Ok(snapshot(&[])));
+        assert_eq!(state.away, None);
+    }
+
+    #[test]
+    fn a_paused_screen_takes_nothing_over() {
+        let mut state = State::new("api".to_owned());
+        state.pressed(Key::Pause);
+        state.looked(Ok(snapshot(&[])));
+        assert_eq!(state.latest, None);
+        state.pressed(Key::Pause);
+        state.looked(Ok(snapshot(&[])));
+        assert!(state.latest.is_some());
+    }
+
+    #[test]
+    fn rates_need_two_looks_at_the_same_process() {
+        let mut state = State::new("api".to_owned());
+        let mut now = snapshot(&[]);
+        state.looked(Ok(now.clone()));
+        assert_eq!(state.rates, None);
+        now.now_ns += 1;
+        state.looked(Ok(now.clone()));
+        assert!(state.rates.is_some());
+        (now.now_ns, now.started_ns) = (now.now_ns + 1, now.started_ns + 1);
+        state.looked(Ok(now));
+        assert_eq!(state.rates, None);
+    }
+
+    #[test]
+    fn the_focus_goes_around_in_both_directions() {
+        let mut state = State::new("api".to_owned());
+        state.pressed(Key::Down);
+        state.pressed(Key::Previous);
+        assert_eq!((state.focus, state.scroll), (Panel::Losses, 0));
+        state.pressed(Key::Next);
+        state.pressed(Key::Next);
+        assert_eq!(state.focus, Panel::Bounds);
+    }
+
+    #[test]
+    fn control_c_quits_and_c_alone_does_nothing() {
+        let (code, control) = (KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(Key::of(KeyEvent::new(code, control)), Some(Key::Quit));
+        assert_eq!(Key::of(KeyEvent::new(code, KeyModifiers::NONE)), None);
+        let mut released = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        released.kind = KeyEventKind::Release;
+        assert_eq!(Key::of(released), None);
+    }
+}
