@@ -374,7 +374,7 @@ mod tests {
     fn more_memory_than_there_may_be_needs_a_person() {
         let changes =
             [("/memory/resident_bytes", json!(3 << 20)), ("/memory/max_bytes", json!(2 << 20))];
-        assert_eq!(found_in(&changes), [act("memory: 3.0MiB of 2.0MiB are in use")]);
+        assert_eq!(found_in(&changes), [act("memory: 3MiB of 2MiB are in use")]);
     }
 
     #[test]

@@ -24,7 +24,6 @@ pub(crate) struct SourceRate {
     pub(crate) source: String,
     pub(crate) requests: PerSecond,
     pub(crate) items: PerSecond,
-    pub(crate) wire_bytes: PerSecond,
     pub(crate) bytes: PerSecond,
     pub(crate) refused: PerSecond,
     /// Only the reasons for which something was sent back in this time.
@@ -35,8 +34,6 @@ pub(crate) struct SourceRate {
 pub(crate) struct SignalRate {
     pub(crate) signal: String,
     pub(crate) received: PerSecond,
-    pub(crate) admitted: PerSecond,
-    pub(crate) repeated: PerSecond,
     pub(crate) refused: PerSecond,
 }
 
@@ -44,8 +41,6 @@ pub(crate) struct SignalRate {
 pub(crate) struct ExportRate {
     pub(crate) name: String,
     pub(crate) items: PerSecond,
-    pub(crate) bytes: PerSecond,
-    pub(crate) retries: PerSecond,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +122,6 @@ fn source(before: &Snapshot, now: &Source, ns: u64) -> SourceRate {
         source: now.source.clone(),
         requests: rate(|it| it.requests),
         items: rate(|it| it.items),
-        wire_bytes: rate(|it| it.wire_bytes),
         bytes: rate(|it| it.bytes),
         refused: rate(|it| total(&it.refused)),
         reasons: reasons.filter(|(_, rate)| !rate.is_zero()).collect(),
@@ -140,8 +134,6 @@ fn signal(before: &Snapshot, now: &Signal, ns: u64) -> SignalRate {
     SignalRate {
         signal: now.signal.clone(),
         received: rate(|it| it.received),
-        admitted: rate(|it| it.admitted),
-        repeated: rate(|it| it.repeated),
         refused: rate(|it| total(&it.refused)),
     }
 }
@@ -149,12 +141,7 @@ fn signal(before: &Snapshot, now: &Signal, ns: u64) -> SignalRate {
 fn export(before: &Snapshot, now: &Export, ns: u64) -> ExportRate {
     let earlier = before.exports.iter().find(|it| it.name == now.name);
     let rate = |count: fn(&Export) -> u64| since(earlier, now, count, ns);
-    ExportRate {
-        name: now.name.clone(),
-        items: rate(|it| it.sent_items),
-        bytes: rate(|it| it.sent_bytes),
-        retries: rate(|it| it.retries),
-    }
+    ExportRate { name: now.name.clone(), items: rate(|it| it.sent_items) }
 }
 
 fn losses(before: &Snapshot, now: &Snapshot, ns: u64) -> Vec<Loss> {

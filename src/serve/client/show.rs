@@ -83,10 +83,11 @@ pub(crate) fn age(ns: u64) -> String {
     out
 }
 
-/// A size in its largest unit, to a tenth: `91.5MiB`.
+/// A size in its largest unit, to a tenth: `64MiB`, `91.5MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     match SIZES.iter().find(|(_, unit)| bytes >= *unit) {
         None => format!("{bytes}B"),
+        Some((name, unit)) if bytes % unit == 0 => format!("{}{name}", bytes / unit),
         // The rest is below 1 TiB, so ten times it fits.
         Some((name, unit)) => format!("{}.{}{name}", bytes / unit, bytes % unit * 10 / unit),
     }
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn sizes_and_counts_are_short_enough_to_compare() {
-        assert_eq!([0, 1023, 1024, 96_000_000].map(size), ["0B", "1023B", "1.0KiB", "91.5MiB"]);
+        assert_eq!([0, 1023, 1024, 96_000_000].map(size), ["0B", "1023B", "1KiB", "91.5MiB"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
     }
 

@@ -42,7 +42,6 @@ pub(crate) struct Source {
     pub(crate) source: String,
     pub(crate) requests: u64,
     pub(crate) items: u64,
-    pub(crate) wire_bytes: u64,
     pub(crate) bytes: u64,
     pub(crate) rejected: u64,
     pub(crate) refused: Reasons,

@@ -16,6 +16,9 @@ const FINDINGS_MAX: usize = 4;
 /// Borders and the line of titles.
 const AROUND_ROWS: u16 = 3;
 
+/// On a low terminal the rows of signals and losses give way before these.
+const MIDDLE_ROWS: u16 = 5;
+
 const HELP: &[&str] = &[
     "q, Ctrl-C       quit",
     "p, space        hold the screen still, and go on",
@@ -24,7 +27,7 @@ const HELP: &[&str] = &[
     "?               this page, and back",
     "",
     "Doors           what senders send: requests, spans and records and points, bytes inflated",
-    "Queues          how full each bound is; a log is trimmed only of what everyone has read",
+    "Log, queues     how full each bound is; what everyone has read makes room by itself",
     "Destinations    what they take, how much of the log they have not taken, how they are",
     "Evidence        by signal, and what each consumer holds: unread, in queues, in journeys",
     "Losses          what went no further since the start, what is being lost now first",
@@ -103,13 +106,13 @@ fn finding(finding: &super::super::client::Finding) -> Line<'_> {
 
 fn panels(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let rows = |panel| {
-        let rows = grid(panel, state).rows.len();
-        u16::try_from(rows).unwrap_or(u16::MAX).max(1).saturating_add(AROUND_ROWS)
+        let rows = grid(panel, state).rows.len().max(1);
+        u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(AROUND_ROWS)
     };
     let [doors, middle, below] = Layout::vertical([
         Constraint::Length(rows(Panel::Doors)),
-        Constraint::Min(rows(Panel::Bounds)),
-        Constraint::Length(rows(Panel::Evidence).max(6)),
+        Constraint::Min(MIDDLE_ROWS),
+        Constraint::Length(rows(Panel::Evidence)),
     ])
     .areas(area);
     let halves = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]);
@@ -138,7 +141,7 @@ fn panel(frame: &mut Frame<'_>, area: Rect, which: Panel, state: &State) {
         Width::Rest => Constraint::Fill(1),
     });
     let rows = rows.into_iter().skip(above).map(|row| {
-        let cells = row.cells.into_iter().zip(&columns).map(|(text, column)| cell(text, column));
+        let cells = row.cells.into_iter().zip(columns).map(|(text, column)| cell(text, column));
         Row::new(cells).style(tone(row.tone))
     });
     let titles = columns.iter().map(|column| cell(column.title.to_owned(), column));
@@ -248,7 +251,7 @@ mod tests {
         state.pressed(Key::Alone);
         (0..100).for_each(|_| state.pressed(Key::Down));
         let shown = drawn(&state, 80, 10);
-        assert!(shown.contains("log on disk") && !shown.contains("unread log"), "{shown}");
+        assert!(shown.contains("log kept") && !shown.contains("log unread"), "{shown}");
     }
 
     #[test]

@@ -13,7 +13,6 @@ const VALUES_MAX: usize = 64;
 pub(super) enum Series {
     Requests,
     Refused,
-    Received,
     Sent,
 }
 
@@ -27,9 +26,6 @@ impl History {
         for source in &rates.sources {
             now.insert((Series::Requests, source.source.clone()), source.requests);
             now.insert((Series::Refused, source.source.clone()), source.refused);
-        }
-        for signal in &rates.signals {
-            now.insert((Series::Received, signal.signal.clone()), signal.received);
         }
         for export in &rates.exports {
             now.insert((Series::Sent, export.name.clone()), export.items);
@@ -58,8 +54,7 @@ mod tests {
 
     fn rates(name: &str, items: u64) -> Rates {
         let items = PerSecond(items);
-        let export =
-            ExportRate { name: name.to_owned(), items, bytes: items, retries: PerSecond(0) };
+        let export = ExportRate { name: name.to_owned(), items };
         Rates { exports: vec![export], ..Rates::default() }
     }
 

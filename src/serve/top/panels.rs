@@ -6,14 +6,13 @@ use super::history::Series;
 use super::state::{Panel, State};
 
 const LINE_WIDTH: usize = 16;
-const BAR_WIDTH: usize = 12;
+const BAR_WIDTH: usize = 6;
 
-/// A table. The first column is left-aligned, and so is each that has no width: it takes what is
-/// left. Numbers are right-aligned.
-#[derive(Debug, Default)]
+/// A table. Numbers are right-aligned.
+#[derive(Debug)]
 pub(super) struct Grid {
     pub(super) title: &'static str,
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: &'static [Column],
     pub(super) rows: Vec<Row>,
 }
 
@@ -27,8 +26,25 @@ pub(super) struct Column {
 pub(super) enum Width {
     Text(u16),
     Number(u16),
+    /// What the others leave.
     Rest,
 }
+
+const DOORS: &[Column] = &[
+    text("door", 10),
+    number("requests/s", 10),
+    text("", 16),
+    number("items/s", 10),
+    number("bytes/s", 10),
+    number("refused/s", 9),
+    rest(""),
+];
+const BOUNDS: &[Column] = &[text("", 10), number("", 4), rest("")];
+const DESTINATIONS: &[Column] =
+    &[text("name", 10), number("items/s", 8), number("behind", 9), rest("state")];
+const EVIDENCE: &[Column] =
+    &[text("signal", 7), number("received/s", 10), number("refused/s", 9), rest("held")];
+const LOSSES: &[Column] = &[text("reason", 12), number("items", 9), number("now/s", 8), rest("by")];
 
 #[derive(Debug)]
 pub(super) struct Row {
@@ -45,79 +61,36 @@ pub(super) enum Tone {
 }
 
 pub(super) fn grid(panel: Panel, state: &State) -> Grid {
-    let (title, columns) = head(panel);
+    let (title, columns) = match panel {
+        Panel::Doors => ("Doors", DOORS),
+        Panel::Bounds => ("Log, queues, memory", BOUNDS),
+        Panel::Destinations => ("Destinations", DESTINATIONS),
+        Panel::Evidence => ("Evidence", EVIDENCE),
+        Panel::Losses => ("Losses", LOSSES),
+    };
     let rows = state.latest.as_ref().map_or_else(Vec::new, |now| {
         let rates = state.rates.clone().unwrap_or_else(|| Rates::at_rest(now));
         match panel {
             Panel::Doors => doors(state, &rates),
             Panel::Bounds => bounds(now),
             Panel::Destinations => destinations(state, now, &rates),
-            Panel::Evidence => evidence(state, &rates),
+            Panel::Evidence => evidence(now, &rates),
             Panel::Losses => losses(&rates),
         }
     });
     Grid { title, columns, rows }
 }
 
-fn head(panel: Panel) -> (&'static str, Vec<Column>) {
-    use Width::{Number, Rest, Text};
-    let column = |(title, width)| Column { title, width };
-    match panel {
-        Panel::Doors => (
-            "Doors",
-            vec![
-                ("door", Text(10)),
-                ("requests/s", Number(10)),
-                ("", Text(16)),
-                ("items/s", Number(10)),
-                ("bytes/s", Number(10)),
-                ("refused/s", Number(9)),
-                ("", Rest),
-            ]
-            .into_iter()
-            .map(column)
-            .collect(),
-        ),
-        Panel::Bounds => (
-            "Queues, log, memory: used of what they may",
-            vec![("", Text(11)), ("", Text(12)), ("", Number(4)), ("", Rest)]
-                .into_iter()
-                .map(column)
-                .collect(),
-        ),
-        Panel::Destinations => (
-            "Destinations",
-            vec![
-                ("name", Text(10)),
-                ("items/s", Number(8)),
-                ("behind", Number(9)),
-                ("state", Rest),
-            ]
-            .into_iter()
-            .map(column)
-            .collect(),
-        ),
-        Panel::Evidence => (
-            "Evidence",
-            vec![
-                ("signal", Text(8)),
-                ("received/s", Number(10)),
-                ("", Text(8)),
-                ("refused/s", Number(9)),
-                ("held", Rest),
-            ]
-            .into_iter()
-            .map(column)
-            .collect(),
-        ),
-        Panel::Losses => (
-            "Losses",
-            vec![("reason", Text(12)), ("items", Number(9)), ("now/s", Number(8)), ("by", Rest)]
-                .into_iter()
-                .map(column)
-                .collect(),
-        ),
-    }
+const fn text(title: &'static str, width: u16) -> Column {
+    Column { title, width: Width::Text(width) }
+}
+
+const fn number(title: &'static str, width: u16) -> Column {
+    Column { title, width: Width::Number(width) }
+}
+
+const fn rest(title: &'static str) -> Column {
+    Column { title, width: Width::Rest }
 }
 
 fn doors(state: &State, rates: &Rates) -> Vec<Row> {
@@ -140,7 +113,7 @@ fn bounds(now: &Snapshot) -> Vec<Row> {
     let log = &now.log;
     let behind = log.cursors.iter().map(|cursor| cursor.lag_bytes).max().unwrap_or(0);
     let bytes = [
-        ("unread log", behind, log.bytes_max),
+        ("log unread", behind, log.bytes_max),
         ("doors", now.inflight.bytes, now.inflight.bytes_max),
         ("log queue", log.queued_bytes, log.queued_bytes_max),
         ("memory", now.memory.resident_bytes, now.memory.max_bytes),
@@ -152,7 +125,7 @@ fn bounds(now: &Snapshot) -> Vec<Row> {
     let mut rows: Vec<_> = bytes.map(|it| bound(it, size)).into();
     rows.extend(names.map(|it| bound(it, count)));
     // A log that is full of what everyone has read is as it should be.
-    let on_disk = bound(("log on disk", log.bytes, log.bytes_max), size);
+    let on_disk = bound(("log kept", log.bytes, log.bytes_max), size);
     rows.push(Row { tone: Tone::Calm, ..on_disk });
     rows
 }
@@ -166,9 +139,8 @@ fn bound((name, used, most): (&str, u64, u64), show: fn(u64) -> String) -> Row {
     };
     let cells = vec![
         name.to_owned(),
-        bar(used, most, BAR_WIDTH),
         format!("{percent}%"),
-        format!("{} of {}", show(used), show(most)),
+        format!("{} {} of {}", bar(used, most, BAR_WIDTH), show(used), show(most)),
     ];
     Row { cells, tone }
 }
@@ -190,20 +162,13 @@ fn destinations(state: &State, now: &Snapshot, rates: &Rates) -> Vec<Row> {
     rows.collect()
 }
 
-fn evidence(state: &State, rates: &Rates) -> Vec<Row> {
-    let signals = state.latest.iter().flat_map(|now| &now.ledger.signals);
-    let rows = rates.signals.iter().zip(signals).map(|(it, signal)| {
-        let held = signal.consumers.iter();
-        let held: Vec<_> =
-            held.map(|one| format!("{} {}", one.consumer, count(one.held))).collect();
-        let cells = vec![
-            it.signal.clone(),
-            it.received.to_string(),
-            state.history.line(Series::Received, &it.signal, LINE_WIDTH / 2),
-            it.refused.to_string(),
-            held.join(", "),
-        ];
-        Row { cells, tone: if it.refused.is_zero() { Tone::Calm } else { Tone::Bad } }
+fn evidence(now: &Snapshot, rates: &Rates) -> Vec<Row> {
+    let rows = rates.signals.iter().zip(&now.ledger.signals).map(|(rate, signal)| {
+        let held = signal.consumers.iter().filter(|it| it.held > 0);
+        let held: Vec<_> = held.map(|it| format!("{} {}", it.consumer, count(it.held))).collect();
+        let (received, refused) = (rate.received.to_string(), rate.refused.to_string());
+        let cells = vec![rate.signal.clone(), received, refused, held.join(", ")];
+        Row { cells, tone: if rate.refused.is_zero() { Tone::Calm } else { Tone::Bad } }
     });
     rows.collect()
 }

@@ -1,6 +1,6 @@
 //! The edge: the terminal, the keys, the signals, the gateway.
 
-use std::error::Error as _;
+use std::error;
 use std::io::{self, IsTerminal};
 use std::thread;
 use std::time::Duration;
@@ -79,18 +79,21 @@ fn looks(api: String, interval: Duration) -> mpsc::Receiver<Result<Snapshot, Str
     tokio::spawn(async move {
         loop {
             let looked = look(&api).await.map(|(_, snapshot)| snapshot);
-            let looked = looked.map_err(|error| {
-                let cause = error.source().and_then(|it| it.source().or(Some(it)));
-                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                plain(&format!("{error}{cause}"))
-            });
-            if sender.send(looked).await.is_err() {
+            if sender.send(looked.map_err(|error| why(&error))).await.is_err() {
                 return;
             }
             tokio::time::sleep(interval).await;
         }
     });
     receiver
+}
+
+/// What went wrong, and at the root of it what.
+fn why(error: &dyn error::Error) -> String {
+    match std::iter::successors(error.source(), |cause| cause.source()).last() {
+        None => plain(&error.to_string()),
+        Some(cause) => plain(&format!("{error}: {cause}")),
+    }
 }
 
 /// Reads the keys on a thread of its own, since waiting for one blocks. It ends with the receiver,
