@@ -23,7 +23,8 @@ use tracing_subscriber::{Layer, fmt, reload};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-type Outcome = Result<(), Box<dyn Error>>;
+type Failure = Box<dyn Error>;
+type Outcome = Result<(), Failure>;
 
 /// The exit code of `hopline status` when someone has to do something.
 const NEEDS_A_PERSON: u8 = 2;
@@ -170,7 +171,7 @@ fn main() -> ExitCode {
 }
 
 impl Command {
-    fn execute(self) -> Result<ExitCode, Box<dyn Error>> {
+    fn execute(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Run(given) => run(&given.into_sources())?,
             Self::Check(given) => check(&given.into_sources(), &mut io::stdout().lock())?,
@@ -218,7 +219,7 @@ fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
 
 /// Hopline's own log goes to standard error; its dependencies speak up only when something is wrong.
 /// Answers what changes its level later.
-fn begin_log(telemetry: Telemetry) -> Result<impl Fn(Level) + Send + Sync, Box<dyn Error>> {
+fn begin_log(telemetry: Telemetry) -> Result<impl Fn(Level) + Send + Sync, Failure> {
     let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let layer = match telemetry.format {
         Format::Human => layer.boxed(),
@@ -243,7 +244,7 @@ fn ask(search: &Search) -> Outcome {
     Ok(())
 }
 
-fn look(status: &Status) -> Result<ExitCode, Box<dyn Error>> {
+fn look(status: &Status) -> Result<ExitCode, Failure> {
     let looked = runtime()?.block_on(client::status(&status.api))?;
     let text = if status.json { client::json(&looked.answer) } else { looked.report };
     io::stdout().lock().write_all(text.as_bytes())?;

@@ -161,8 +161,11 @@ fn losses(before: &Snapshot, now: &Snapshot, ns: u64) -> Vec<Loss> {
     all.collect()
 }
 
-/// Consumer, signal and reason, and how much was lost there.
-fn lost(snapshot: &Snapshot) -> Vec<((&str, &str, &str), u64)> {
+/// Consumer, signal and reason.
+type Whereabouts<'a> = (&'a str, &'a str, &'a str);
+
+/// How much was lost where.
+fn lost(snapshot: &Snapshot) -> Vec<(Whereabouts<'_>, u64)> {
     let mut all = Vec::new();
     for signal in &snapshot.ledger.signals {
         for consumer in &signal.consumers {

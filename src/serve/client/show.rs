@@ -87,7 +87,7 @@ pub(crate) fn age(ns: u64) -> String {
 pub(crate) fn size(bytes: u64) -> String {
     match SIZES.iter().find(|(_, unit)| bytes >= *unit) {
         None => format!("{bytes}B"),
-        Some((name, unit)) if bytes % unit == 0 => format!("{}{name}", bytes / unit),
+        Some((name, unit)) if bytes.is_multiple_of(*unit) => format!("{}{name}", bytes / unit),
         // The rest is below 1 TiB, so ten times it fits.
         Some((name, unit)) => format!("{}.{}{name}", bytes / unit, bytes % unit * 10 / unit),
     }

@@ -16,13 +16,15 @@ pub(super) enum Series {
     Sent,
 }
 
+type Name = (Series, String);
+
 /// The names are those of the latest status: what is gone from it is forgotten.
 #[derive(Debug, Default)]
-pub(super) struct History(BTreeMap<(Series, String), VecDeque<u64>>);
+pub(super) struct History(BTreeMap<Name, VecDeque<u64>>);
 
 impl History {
     pub(super) fn push(&mut self, rates: &Rates) {
-        let mut now: BTreeMap<_, PerSecond> = BTreeMap::new();
+        let mut now: BTreeMap<Name, PerSecond> = BTreeMap::new();
         for source in &rates.sources {
             now.insert((Series::Requests, source.source.clone()), source.requests);
             now.insert((Series::Refused, source.source.clone()), source.refused);
