@@ -96,6 +96,12 @@ fn a_gateway_that_cannot_be_asked_is_neither_well_nor_ill() {
 }
 
 #[test]
+fn a_wrong_line_does_not_say_that_a_gateway_needs_a_person() {
+    assert_eq!(hopline(&["status", "--jsn"]).status.code(), Some(1));
+    assert_eq!(hopline(&["status", "--help"]).status.code(), Some(0));
+}
+
+#[test]
 fn without_a_terminal_there_is_no_top_but_a_status() {
     let shown = hopline(&["top"]);
     assert_eq!(shown.status.code(), Some(1));

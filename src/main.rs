@@ -161,13 +161,25 @@ struct Demo {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command.execute() {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return not_run(&said),
+    };
+    match cli.command.execute() {
         Ok(code) => code,
         Err(error) => {
             report(error.as_ref());
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help and version are what was asked for. A wrong line is a failure like any other: clap's own
+/// code for it would say that a gateway needs a person.
+fn not_run(said: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when this cannot be printed.
+    drop(said.print());
+    if said.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 impl Command {

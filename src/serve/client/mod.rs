@@ -1,8 +1,8 @@
 //! Client: the other end of the API, for a person at a terminal.
 //!
 //! In: the gateway's answers. Out: text for `hopline search` and `hopline status`, and what
-//! `hopline top` draws from. What a gateway repeats was written by strangers, so all of it is
-//! made harmless in [`get`] before anything is shown. Holds one answer at a time.
+//! `hopline top` draws from. What a gateway repeats was written by strangers: a `Snapshot` is made
+//! harmless as it is read, and the rest as it is shown. Holds one answer at a time.
 
 #[cfg(test)]
 pub(super) mod example;

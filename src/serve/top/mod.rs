@@ -1,8 +1,8 @@
 //! Top: a running gateway on a terminal, drawn anew with every look at its status.
 //!
 //! In: statuses, keys. Out: a screen. Holds the last two statuses and the last rates of each row.
-//! [`State`] and [`draw`] compute; [`screen`] is the edge that has the terminal, and gives it back
-//! however this ends.
+//! `state` and `draw` compute; `screen` is the edge that has the terminal, and gives it back however
+//! this ends.
 
 mod draw;
 mod history;
