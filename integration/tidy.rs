@@ -30,6 +30,7 @@ const HOMES: &[(&str, &str)] = &[
     ("rustls", "receive export serve"),
     ("sha2", "receive"),
     ("subtle", "receive"),
+    ("ratatui", "serve"),
     ("tantivy", "index"),
     ("tokio_rustls", "receive export"),
     ("tonic", "receive export demo"),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use hopline::evidence::Nanos;
 use hopline::serve::client;
+use hopline::serve::client::Verdict;
+use hopline::serve::top;
 use hopline::settings::{self, Bound, Format, Loaded, Sources, Telemetry};
 use hopline::{demo, pipeline};
 use mimalloc::MiMalloc;
@@ -21,7 +23,14 @@ use tracing_subscriber::{Layer, fmt, reload};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-type Outcome = Result<(), Box<dyn Error>>;
+type Failure = Box<dyn Error>;
+type Outcome = Result<(), Failure>;
+
+/// The exit code of `hopline status` when someone has to do something.
+const NEEDS_A_PERSON: u8 = 2;
+
+/// Where a gateway's API is by default.
+const API: &str = "http://127.0.0.1:8317";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +38,7 @@ Examples:
   hopline run --config gateway.yaml --set log.keep=12h
   hopline check --config gateway.yaml              is it right, and what is in effect?
   hopline demo                                     send a small shop's evidence to it
+  hopline status                                   is it well?
   hopline search 'failed:true service:checkout'    which requests failed there?";
 
 const SETTINGS: &str = "\
@@ -58,6 +68,25 @@ Examples:
   hopline search 'failed:true service:checkout'
   hopline search '\"card processor timeout\"' --limit 5 --json")]
     Search(Search),
+    /// Is a running gateway well? What is wrong, then where everything is. Looks twice, a second
+    /// apart. Exit with 0 when it is well, with 2 when someone has to do something, with 1 when it
+    /// cannot be asked.
+    #[command(after_help = "\
+Examples:
+  hopline status
+  hopline status --api http://gateway:8317 --json | jq .log.cursors
+  hopline status > /dev/null || page-someone")]
+    Status(Status),
+    /// Watch a running gateway: rates, queues, destinations, losses. Goes on when the gateway goes
+    /// away, until it is back.
+    #[command(after_help = "\
+Keys:
+  q quit   p pause   Tab next panel   Enter that panel alone   arrows scroll   ? help
+
+Examples:
+  hopline top
+  hopline top --api http://gateway:8317 --interval 5s")]
+    Top(Top),
     /// Play a small shop of six services, some of whose requests fail, into a gateway.
     #[command(after_help = "\
 Examples:
@@ -76,12 +105,11 @@ struct Given {
     sets: Vec<String>,
 }
 
+/// A gateway that is running.
 #[derive(Args, Debug)]
-struct Search {
-    /// What to look for. Empty finds the newest.
-    query: String,
+struct Running {
     /// The gateway to ask.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8317")]
+    #[arg(long, value_name = "URL", default_value = API)]
     api: String,
     /// A file that holds the token, for an API that asks for one.
     #[arg(long, value_name = "FILE")]
@@ -89,12 +117,38 @@ struct Search {
     /// Certificates of the authorities to trust in place of the system's, in PEM.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct Search {
+    /// What to look for. Empty finds the newest.
+    query: String,
+    #[command(flatten)]
+    gateway: Running,
     /// At most so many journeys.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Status {
+    #[command(flatten)]
+    gateway: Running,
+    /// Print all that the gateway says, as JSON. The exit code is the same.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Top {
+    #[command(flatten)]
+    gateway: Running,
+    /// How often to look: 250ms to 60s.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = top::interval)]
+    interval: Duration,
 }
 
 #[derive(Args, Debug)]
@@ -118,8 +172,12 @@ struct Demo {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command.execute() {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return not_run(&said),
+    };
+    match cli.command.execute() {
+        Ok(code) => code,
         Err(error) => {
             report(error.as_ref());
             ExitCode::FAILURE
@@ -127,14 +185,33 @@ fn main() -> ExitCode {
     }
 }
 
+/// Help and version are what was asked for. A wrong line is a failure like any other: clap's own
+/// code for it would say that a gateway needs a person.
+fn not_run(said: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when this cannot be printed.
+    drop(said.print());
+    if said.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
 impl Command {
-    fn execute(self) -> Outcome {
+    fn execute(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Run(given) => run(&given.into_sources()),
-            Self::Check(given) => check(&given.into_sources(), &mut io::stdout().lock()),
-            Self::Search(search) => ask(&search),
-            Self::Demo(demo) => play(demo),
+            Self::Run(given) => run(&given.into_sources())?,
+            Self::Check(given) => check(&given.into_sources(), &mut io::stdout().lock())?,
+            Self::Search(search) => ask(search)?,
+            Self::Status(status) => return look(status),
+            Self::Top(Top { gateway, interval }) => {
+                runtime()?.block_on(top::run(gateway.into(), interval))?;
+            }
+            Self::Demo(demo) => play(demo)?,
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl From<Running> for client::Target {
+    fn from(Running { api, token_file, ca_file }: Running) -> Self {
+        Self { api, token_file, ca_file }
     }
 }
 
@@ -173,7 +250,7 @@ fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
 
 /// Hopline's own log goes to standard error; its dependencies speak up only when something is wrong.
 /// Answers what changes its level later.
-fn begin_log(telemetry: Telemetry) -> Result<impl Fn(Level) + Send + Sync, Box<dyn Error>> {
+fn begin_log(telemetry: Telemetry) -> Result<impl Fn(Level) + Send + Sync, Failure> {
     let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let layer = match telemetry.format {
         Format::Human => layer.boxed(),
@@ -190,17 +267,23 @@ fn targets(level: Level) -> Targets {
     Targets::new().with_default(others).with_target("hopline", level)
 }
 
-fn ask(search: &Search) -> Outcome {
-    let target = client::Target {
-        api: &search.api,
-        token_file: search.token_file.as_deref(),
-        ca_file: search.ca_file.as_deref(),
-    };
-    let asked = client::search(target, &search.query, search.limit);
+fn ask(search: Search) -> Outcome {
+    let target = search.gateway.into();
+    let asked = client::search(&target, &search.query, search.limit);
     let answer = runtime()?.block_on(asked)?;
-    let text = if search.json { format!("{answer:#}\n") } else { client::table(&answer) };
+    let text = if search.json { client::json(&answer) } else { client::table(&answer) };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
+}
+
+fn look(status: Status) -> Result<ExitCode, Failure> {
+    let looked = runtime()?.block_on(client::status(&status.gateway.into()))?;
+    let text = if status.json { client::json(&looked.answer) } else { looked.report };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(match looked.verdict {
+        Verdict::Well => ExitCode::SUCCESS,
+        Verdict::NeedsAPerson => ExitCode::from(NEEDS_A_PERSON),
+    })
 }
 
 fn play(demo: Demo) -> Outcome {

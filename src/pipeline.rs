@@ -165,8 +165,14 @@ impl Gateway {
         let intake = parts.intake(Arc::clone(&policy), settings, &gates);
         let shards = Arc::new(joined.shards);
         let (again, exporters) = (Arc::clone(&reloader), Arc::clone(&parts.exporters));
+        let (doors, inflight_max) = (intake.clone(), settings.receive.inflight_bytes_max);
         let sources = Arc::new(Sources {
             ack: settings.log.ack.name(),
+            started: drive::now(),
+            inflight: Arc::new(move || {
+                let held = inflight_max.saturating_sub(doors.budget_left_bytes());
+                (held as u64, inflight_max as u64)
+            }),
             log: parts.log.clone(),
             ledger: Arc::clone(&parts.ledger),
             symbols: Arc::clone(&parts.symbols),

@@ -169,6 +169,9 @@ impl Finish {
         let before = self.shed;
         self.shed = before.look(self.cursor.get(), self.log.end(), self.log.bytes_max());
         if self.shed != before {
+            if let Some(keeper) = &self.keeper {
+                keeper.shed(self.shed == Shed::Successful);
+            }
             tracing::warn!(shed = ?self.shed, "which journeys are kept out of an index far behind");
         }
     }

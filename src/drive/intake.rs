@@ -59,13 +59,15 @@ impl Intake {
     }
 
     async fn admit(&self, raw: Raw) -> Reply {
-        let (signal, digest) = (raw.signal, digest(&raw));
+        let (signal, source, digest) = (raw.signal, raw.source, digest(&raw));
         let pending = match &self.repeats {
             None => None,
             Some(repeats) => match repeats.claim(digest, now()).await {
                 Claim::First(pending) => Some(pending),
                 Claim::Again(kept) => {
-                    self.ledger.received(signal, kept.items + kept.rejected.total());
+                    let all = kept.items + kept.rejected.total();
+                    self.ledger.received(signal, all);
+                    self.ledger.came_from(source, all);
                     self.ledger.refused(signal, Refusal::Invalid, kept.rejected.total());
                     self.ledger.repeated(signal, kept.items);
                     return self.settled(kept).await;
@@ -92,6 +94,7 @@ impl Intake {
         let (items, rejected) = (u64::from(clean.head().items), tally.rejected);
         let all = items + rejected.total();
         self.ledger.received(signal, all);
+        self.ledger.came_from(clean.head().source, all);
         if all > self.items_max {
             self.ledger.refused(signal, Refusal::TooLarge, all);
             let max = self.items_max;

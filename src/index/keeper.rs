@@ -35,6 +35,7 @@ pub struct Current(Arc<RwLock<State>>);
 struct State {
     searcher: Searcher,
     failing: Option<String>,
+    shedding: bool,
 }
 
 impl Current {
@@ -48,6 +49,12 @@ impl Current {
     #[must_use]
     pub fn failing(&self) -> Option<String> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).failing.clone()
+    }
+
+    /// Whether journeys that worked are kept out of it, because it is far behind.
+    #[must_use]
+    pub fn shedding(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).shedding
     }
 
     fn set(&self, searcher: Option<Searcher>, failing: Option<String>) {
@@ -71,7 +78,8 @@ impl Keeper {
         now: Nanos,
     ) -> Result<Self, Error> {
         let (writer, searcher) = Writer::open(settings.clone(), now)?;
-        let current = Current(Arc::new(RwLock::new(State { searcher, failing: None })));
+        let current =
+            Current(Arc::new(RwLock::new(State { searcher, failing: None, shedding: false })));
         // Nothing, for an index that is new: all of the log is to be read.
         let complete_to = Position(writer.payload().parse().unwrap_or(0));
         let (writer, waiting) = (Some(writer), Vec::new());
@@ -88,6 +96,12 @@ impl Keeper {
     #[must_use]
     pub fn current(&self) -> Current {
         self.current.clone()
+    }
+
+    /// Whether it is far behind, and journeys that worked are kept out of it.
+    pub fn shed(&self, shedding: bool) {
+        let mut state = self.current.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.shedding = shedding;
     }
 
     /// Journeys and retractions that are not committed.

@@ -16,7 +16,7 @@ pub use account::{Account, Standing};
 pub use holding::Holding;
 pub use reason::{Reason, Refusal};
 
-use crate::evidence::Signal;
+use crate::evidence::{Signal, Source};
 
 /// Counts per signal.
 #[derive(Debug, Default)]
@@ -29,6 +29,7 @@ pub struct Ledger {
     admitted: BySignal,
     repeated: BySignal,
     refused: [BySignal; Refusal::ALL.len()],
+    by_source: [AtomicU64; Source::ALL.len()],
     accounts: Mutex<Vec<Arc<Account>>>,
 }
 
@@ -55,6 +56,19 @@ impl Ledger {
     /// A door took `items` and is about to admit or refuse them.
     pub fn received(&self, signal: Signal, items: u64) {
         self.received.add(signal, items);
+    }
+
+    /// `items` of what was received came to this kind of door.
+    pub fn came_from(&self, source: Source, items: u64) {
+        if let Some(count) = self.by_source.get(source as usize) {
+            count.fetch_add(items, Ordering::Relaxed);
+        }
+    }
+
+    /// What came to this kind of door and could be counted.
+    #[must_use]
+    pub fn items_from(&self, source: Source) -> u64 {
+        self.by_source.get(source as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// The log has `items`, as safe as its ack mode says.

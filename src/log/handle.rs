@@ -133,6 +133,7 @@ impl Log {
         let shared = &self.0.shared;
         let corrupt = shared.damage().corrupt;
         let positions = shared.cursors.positions();
+        let queued_bytes = shared.queue.bytes() as u64;
         let state = shared.state();
         let cursors = positions.into_iter().map(|(name, at)| {
             let lag_bytes = state.end.saturating_sub(at);
@@ -144,6 +145,8 @@ impl Log {
             bytes: state.bytes,
             bytes_max: shared.settings.bytes_max,
             segments: state.segments.len(),
+            queued_bytes,
+            queued_bytes_max: shared.settings.queue_bytes_max as u64,
             ack: shared.settings.ack,
             cursors: cursors.collect(),
             corrupt,

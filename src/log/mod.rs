@@ -106,6 +106,10 @@ pub struct Status {
     pub bytes_max: u64,
     /// Segments on disk.
     pub segments: usize,
+    /// Bytes of batches that wait for the disk.
+    pub queued_bytes: u64,
+    /// The most that `queued_bytes` may become.
+    pub queued_bytes_max: u64,
     /// When an append is acknowledged.
     pub ack: Ack,
     /// The required consumers, by name.

@@ -79,6 +79,11 @@ impl Queue {
         Some(group)
     }
 
+    /// Bytes that wait for the disk.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Batches of this many bytes have been written or refused.
     pub(super) fn done(&self, bytes: usize) {
         let mut waiting = self.lock();

@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::problem::Problem;
-use super::{Found, Shared, Sources, Wanted};
+use super::{Found, Shared, Sources, Wanted, vitals};
 use crate::evidence::{Nanos, Signal, Source};
 use crate::export;
 use crate::export::Summary;
@@ -37,9 +37,10 @@ type Kinded<T> = (Kind, Count<T, f64>);
 fn write(sources: &Sources, found: &Found) -> String {
     let mut text = String::new();
     let mut page = Page::new(&mut text);
+    vitals::write(sources, &mut page);
     doors(sources, &mut page);
     super::doors::write(&sources.gates, &mut page);
-    memory(sources, &mut page);
+    vitals::write_doors(sources, &mut page);
     ledger(sources, &mut page);
     redacted(sources, &mut page);
     log(sources, &mut page);
@@ -84,27 +85,6 @@ fn doors(sources: &Sources, page: &mut Page<'_>) {
     }
 }
 
-fn memory(sources: &Sources, page: &mut Page<'_>) {
-    let memory = sources.doors.memory();
-    let gauges = [
-        (
-            "hopline_memory_resident_bytes",
-            "What the process holds, without the pages of files.",
-            memory.resident_bytes(),
-        ),
-        ("hopline_memory_max_bytes", "What it may hold.", memory.max_bytes()),
-        (
-            "hopline_memory_refuses",
-            "Whether the doors send everything back for it.",
-            u64::from(memory.refuses()),
-        ),
-    ];
-    for (name, help, value) in gauges {
-        page.family(name, Kind::Gauge, help);
-        page.sample(name, &[], value);
-    }
-}
-
 fn ledger(sources: &Sources, page: &mut Page<'_>) {
     let ledger = &sources.ledger;
     let name = "hopline_received_items_total";
@@ -140,12 +120,20 @@ fn accounts(sources: &Sources, page: &mut Page<'_>) {
             standings.push((account.clone(), signal, account.standing(signal, admitted)));
         }
     }
-    let counts: [Kinded<Standing>; 5] = [
+    let counts: [Kinded<Standing>; 6] = [
         (
             Kind::Counter,
             ("hopline_recovered_items_total", "Unread in the log at the start.", |it| {
                 float(it.recovered)
             }),
+        ),
+        (
+            Kind::Counter,
+            (
+                "hopline_copied_items_total",
+                "In several journeys, once for each further one.",
+                |it| float(it.copied),
+            ),
         ),
         (
             Kind::Counter,
@@ -245,6 +233,11 @@ fn log(sources: &Sources, page: &mut Page<'_>) {
             status.corrupt.spans,
         ),
         (
+            "hopline_log_torn_bytes_total",
+            "Bytes of a batch that a crash left unfinished, cut off at the start.",
+            status.corrupt.torn_bytes,
+        ),
+        (
             "hopline_log_poisoned_total",
             "Segments given up because the disk failed.",
             status.poisoned,
@@ -285,6 +278,11 @@ fn index(sources: &Sources, page: &mut Page<'_>) {
             "hopline_index_failing",
             "Whether the index cannot be written.",
             u64::from(index.failing().is_some()),
+        ),
+        (
+            "hopline_index_shedding",
+            "Whether journeys that worked are kept out of an index far behind.",
+            u64::from(index.shedding()),
         ),
     ];
     for (name, help, value) in gauges {

@@ -14,6 +14,8 @@ mod problem;
 mod reload;
 mod search;
 mod status;
+pub mod top;
+mod vitals;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -46,6 +48,9 @@ pub const SEARCHES_MAX: usize = 4;
 /// Asks the join for journeys that are open, or closed lately.
 pub type Ask = Arc<dyn Fn(Wanted) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send + Sync>;
 
+/// Asks the doors what they hold, and may hold.
+pub type Inflight = Arc<dyn Fn() -> (u64, u64) + Send + Sync>;
+
 /// Reads the settings again.
 pub type Reload = Arc<
     dyn Fn() -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> + Send + Sync,
@@ -77,6 +82,10 @@ pub struct Found {
 pub struct Sources {
     /// What an OK to a sender means.
     pub ack: &'static str,
+    /// When the gateway started.
+    pub started: Nanos,
+    /// Bytes of requests on their way into the log, and the most there may be.
+    pub inflight: Inflight,
     /// The evidence.
     pub log: Log,
     /// The counts.

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use super::doors::{DoorPart, door};
 use super::problem::Problem;
-use super::{Found, Shared, Sources, Wanted};
+use super::vitals::{ConnectionsPart, InflightPart, MemoryPart, SourcePart};
+use super::{Found, Shared, Sources, Wanted, now, vitals};
 use crate::evidence::Signal;
 use crate::export;
 use crate::ledger::{Account, Ledger};
-use crate::receive::Memory;
 
 /// The state of the gateway.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -22,6 +22,13 @@ pub(crate) struct Status {
     /// What an OK to a sender means: `wal`, `memory` or `e2e`.
     ack: &'static str,
     doors: Vec<DoorPart>,
+    started_ns: u64,
+    /// The gateway's clock, when it answered.
+    now_ns: u64,
+    ready: bool,
+    sources: Vec<SourcePart>,
+    connections: ConnectionsPart,
+    inflight: InflightPart,
     memory: MemoryPart,
     ledger: LedgerPart,
     redacted: RedactedPart,
@@ -37,15 +44,6 @@ pub(crate) struct Status {
     mended_ids: u64,
     /// What may be held in memory, by name.
     memory_bounds: BTreeMap<String, u64>,
-}
-
-/// What the process holds, without the pages of files; 0 where that cannot be measured.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct MemoryPart {
-    resident_bytes: u64,
-    max_bytes: u64,
-    /// Whether the doors send everything back for it.
-    refuses: bool,
 }
 
 /// Received = refused + repeated + admitted; per consumer
@@ -103,6 +101,11 @@ pub(crate) struct LogPart {
     bytes: u64,
     bytes_max: u64,
     segments: usize,
+    /// When the oldest batch that can be read was received.
+    oldest_ns: Option<u64>,
+    /// Bytes of batches that wait for the disk.
+    queued_bytes: u64,
+    queued_bytes_max: u64,
     cursors: Vec<CursorPart>,
     corrupt_spans: u64,
     corrupt_bytes: u64,
@@ -140,6 +143,8 @@ pub(crate) struct IndexPart {
     texts_cut: u64,
     /// Why the index cannot be written; absent while it can.
     failing: Option<String>,
+    /// Whether journeys that worked are kept out of it, because it is far behind.
+    shedding: bool,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -189,10 +194,16 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         ack: sources.ack,
         doors: sources.gates.iter().map(|(name, gate)| door(name, gate)).collect(),
-        memory: memory(sources.doors.memory()),
+        started_ns: sources.started.0,
+        now_ns: now().0,
+        ready: sources.ready.load(Ordering::Acquire),
+        sources: vitals::sources(sources),
+        connections: vitals::connections(sources),
+        inflight: vitals::inflight(sources),
+        memory: vitals::memory(sources),
         ledger: ledger(&sources.ledger),
         redacted: redacted(sources),
-        log: log(&status),
+        log: log(&sources.log),
         join: JoinPart {
             open_journeys: found.held.journeys,
             evidence: found.held.evidence,
@@ -210,14 +221,6 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         cut: sources.redacted.cuts().collect(),
         mended_ids: sources.redacted.mended.load(Ordering::Relaxed),
         memory_bounds: sources.bounds.iter().cloned().collect(),
-    }
-}
-
-fn memory(memory: &Memory) -> MemoryPart {
-    MemoryPart {
-        resident_bytes: memory.resident_bytes(),
-        max_bytes: memory.max_bytes(),
-        refuses: memory.refuses(),
     }
 }
 
@@ -265,7 +268,9 @@ fn redacted(sources: &Sources) -> RedactedPart {
     }
 }
 
-fn log(status: &crate::log::Status) -> LogPart {
+fn log(log: &crate::log::Log) -> LogPart {
+    let status = log.status();
+    let oldest = log.reader(status.start).try_next().ok().flatten();
     let cursor = |cursor: &crate::log::CursorStatus| CursorPart {
         name: cursor.name.clone(),
         position: cursor.position.0,
@@ -277,6 +282,9 @@ fn log(status: &crate::log::Status) -> LogPart {
         bytes: status.bytes,
         bytes_max: status.bytes_max,
         segments: status.segments,
+        oldest_ns: oldest.map(|batch| batch.head.received.0),
+        queued_bytes: status.queued_bytes,
+        queued_bytes_max: status.queued_bytes_max,
         cursors: status.cursors.iter().map(cursor).collect(),
         corrupt_spans: status.corrupt.spans,
         corrupt_bytes: status.corrupt.bytes,
@@ -298,6 +306,7 @@ fn index(index: &crate::index::Current) -> IndexPart {
         failed_reads: status.failed_reads,
         texts_cut: status.texts_cut,
         failing: index.failing(),
+        shedding: index.shedding(),
     }
 }
 

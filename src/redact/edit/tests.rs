@@ -286,7 +286,15 @@ fn is_as_the_model_says<R: Request>(request: &R, rules: &[String]) -> Result<(),
     let borrowed: Vec<_> = rules.iter().map(String::as_str).collect();
     let clean = clean(&policy(&borrowed), R::SIGNAL, &request.encode_to_vec()).unwrap();
     let ours = R::decode(clean.bytes().as_ref()).unwrap();
-    is_same(&ours, &expected(checked::<R>(&request.encode_to_vec()), &parsed, KEY, &super::super::tests::policy()))
+    is_same(
+        &ours,
+        &expected(
+            checked::<R>(&request.encode_to_vec()),
+            &parsed,
+            KEY,
+            &super::super::tests::policy(),
+        ),
+    )
 }
 
 /// The request without what has no valid id; nothing else is done to it.
