@@ -3,7 +3,7 @@
 HOPLINE := target/release/hopline
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test bench check clean
+.PHONY: help build run demo test bench fuzz check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ test: ## Run all tests, after installing what they call from outside
 
 bench: ## Run all benchmarks
 	cargo bench --locked
+
+fuzz: ## Fuzz each target for SECONDS (60) on nightly; what is found goes to integration/fuzz/artifacts
+	cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
+	for target in otlp json flows log settings query; do \
+		cargo +nightly fuzz run --fuzz-dir integration/fuzz $$target -- \
+			-max_total_time=$(or $(SECONDS),60) -max_len=65536 || exit 1; \
+	done
 
 check: ## Run every gate that a change must pass
 	.ci/run

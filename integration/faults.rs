@@ -172,11 +172,11 @@ async fn with_little_memory_it_refuses_and_is_not_killed() {
     let Some(group) = MemoryGroup::new(300) else { return skipped("memory control groups") };
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let settings = [
-        "memory_max=220MiB",
+        "memory_max=256MiB",
         "index.memory=15MiB",
         "receive.request_bytes_max=8MiB",
         "receive.encoded_bytes_max=4MiB",
-        "receive.inflight_bytes_max=16MiB",
+        "receive.inflight_bytes_max=20MiB",
         "log.tail_bytes=8MiB",
         "log.queue_bytes_max=8MiB",
         "limit.series_max=50",

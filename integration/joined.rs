@@ -11,7 +11,7 @@ const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
 
 #[tokio::test]
 async fn spans_logs_access_logs_and_flows_of_one_request_are_one_journey() {
-    let gateway = Gateway::start(&[]).await;
+    let gateway = Gateway::start(&["join.weak_wait=10s"]).await;
     let mut client = span(TRACE, 1, 0, 3, 40);
     client.attributes = vec![
         attribute("http.request.method", "POST"),

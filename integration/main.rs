@@ -4,6 +4,7 @@
 
 mod command;
 mod contract;
+mod corpora;
 mod crash;
 mod destinations;
 mod docs;

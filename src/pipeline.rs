@@ -9,7 +9,6 @@
 //! Nothing is drained at the end: what is open stays in the log, and the next start reads it again
 //! from the first batch of which anything was unsettled.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -19,22 +18,20 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 use crate::drive;
+pub use crate::drive::Error;
 use crate::drive::{
     CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Listeners, Reloader,
     Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover, tick,
 };
 use crate::evidence::Symbols;
-use crate::index;
 use crate::index::{Current, Describer, Keeper};
 use crate::join::{Shard, Table};
 use crate::ledger::{Holding, Ledger};
 use crate::limit::Interner;
-use crate::log;
 use crate::log::Log;
 use crate::measure::Hops;
 use crate::receive;
 use crate::receive::{Intake, Listener};
-use crate::redact;
 use crate::redact::Policy;
 use crate::serve;
 use crate::serve::{Redacted, Sources};
@@ -51,41 +48,6 @@ pub struct Gateway {
     tasks: Tasks,
     threads: Threads,
     deadline: Duration,
-}
-
-/// The gateway cannot start, or did not stop in time.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// An address is taken, or not ours.
-    #[error(transparent)]
-    Listen(#[from] drive::ListenError),
-    /// A certificate.
-    #[error("cannot open the doors")]
-    Doors(#[from] receive::Error),
-    /// The key of the pseudonyms.
-    #[error("cannot make or read the key of the pseudonyms in {0}")]
-    Key(std::path::PathBuf, #[source] io::Error),
-    /// The redaction policy.
-    #[error(transparent)]
-    Redact(#[from] redact::Error),
-    /// The log.
-    #[error("cannot open the log")]
-    Log(#[from] log::Error),
-    /// The index.
-    #[error("cannot open the index")]
-    Index(#[from] index::Error),
-    /// A thread.
-    #[error("cannot start a thread")]
-    Thread(#[source] io::Error),
-    /// A signal.
-    #[error("cannot wait for a signal")]
-    Signal(#[source] io::Error),
-    /// A thread died of a fault of ours. Nothing is lost: the log has it.
-    #[error("a thread has died")]
-    Died,
-    /// Threads were still working at the deadline. Nothing is lost: the log has it.
-    #[error("did not stop within {0:?}")]
-    Deadline(Duration),
 }
 
 /// Runs a gateway until SIGINT or SIGTERM. On SIGHUP it reads its settings again, and calls

@@ -7,6 +7,7 @@
 //! wait for a commit. A full queue waits, back to the log, which is read later then.
 
 mod delivered;
+mod error;
 mod exporters;
 mod feed;
 mod finish;
@@ -21,6 +22,7 @@ mod tasks;
 mod watch;
 
 pub(crate) use delivered::Delivered;
+pub use error::Error;
 pub(crate) use exporters::Exporters;
 pub(crate) use feed::Feed;
 pub(crate) use finish::{Finish, Finished};

@@ -220,6 +220,36 @@ pub enum Error {
     },
 }
 
+/// What the HTTP door makes of OTLP in JSON, without a door around it.
+///
+/// # Errors
+/// When the text is none, in words.
+pub fn protobuf_of_json(signal: Signal, text: &[u8]) -> Result<Bytes, String> {
+    let whole = loose(text)?;
+    json::transcode(signal, text, LOOSE_BYTES_MAX, whole)
+        .map(|(bytes, _)| bytes)
+        .map_err(|denial| denial.message)
+}
+
+/// What the door for flows makes of lines, without a door around it. Lines that are none are left
+/// out.
+///
+/// # Errors
+/// When there are too many of them, in words.
+pub fn protobuf_of_flows(text: &[u8], observed: Nanos) -> Result<Bytes, String> {
+    let limits = flow::Limits::of(&Settings::default());
+    flow::encode(text, observed, limits, loose(text)?)
+        .map(|(lines, _)| lines.request)
+        .map_err(|denial| denial.message)
+}
+
+const LOOSE_BYTES_MAX: usize = 64 << 20;
+
+fn loose(text: &[u8]) -> Result<budget::Hold, String> {
+    let budget = budget::Budget::new(4 * LOOSE_BYTES_MAX);
+    budget.take(budget::Sender::next(), text.len()).map_err(|denial| denial.message)
+}
+
 /// Why a request went no further than the door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Denial {

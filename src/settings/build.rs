@@ -1,10 +1,10 @@
 //! Raw settings to checked ones: each key is named once, with its type and range.
 
 use super::checked::{
-    Ack, Action, ClientTls, Compression, Destination, Detectors, Format, Header, Index, Join,
-    Limit, Log, Measure, Protocol, Receive, Redact, Remote, Serve, Settings, Shutdown, Telemetry,
-    Tls, WhenFull,
+    Ack, Action, Detectors, Format, Index, Join, Limit, Log, Measure, Receive, Redact, Remote,
+    Serve, Settings, Shutdown, Telemetry, Tls,
 };
+use super::destination::{ClientTls, Compression, Destination, Header, Protocol, WhenFull};
 use super::error::Error;
 use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};

@@ -6,6 +6,7 @@
 
 mod build;
 mod checked;
+mod destination;
 mod doors;
 mod error;
 mod key;
@@ -22,10 +23,10 @@ mod together;
 mod unit;
 
 pub use checked::{
-    Ack, Action, ClientTls, Compression, Destination, Detectors, Format, Header, Index, Join,
-    Limit, Log, Measure, Protocol, Receive, Redact, Remote, Serve, Settings, Shutdown, Telemetry,
-    Tls, WhenFull,
+    Ack, Action, Detectors, Format, Index, Join, Limit, Log, Measure, Receive, Redact, Remote,
+    Serve, Settings, Shutdown, Telemetry, Tls,
 };
+pub use destination::{ClientTls, Compression, Destination, Header, Protocol, WhenFull};
 pub use error::Error;
 pub use memory::Bound;
 pub use reload::Loaded;

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::checked::{
-    Ack, Action, ClientTls, Compression, Destination, Header, Protocol, Settings, Tls, WhenFull,
-};
+use super::checked::{Ack, Action, Settings, Tls};
+use super::destination::{ClientTls, Compression, Destination, Header, Protocol, WhenFull};
 use crate::export;
 use crate::index;
 use crate::join;

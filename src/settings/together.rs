@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::checked::{Ack, Destination, Log, Protocol, Settings, WhenFull};
+use super::checked::{Ack, Log, Settings};
+use super::destination::{Destination, Protocol, WhenFull};
 use super::doors::doors;
 use super::error::Error;
 use super::memory::sum;
