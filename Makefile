@@ -3,10 +3,10 @@
 HOPLINE := target/release/hopline
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test bench check clean
+.PHONY: help build run demo test bench bench-peers bench-peers-table check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build target/release/hopline
 	cargo build --release --locked
@@ -25,6 +25,16 @@ test: ## Run all tests, after installing what they call from outside
 
 bench: ## Run all benchmarks
 	cargo bench --locked
+
+# docs/benchmarking.md lists the variables; each may be a list such as BATCH=10,1000.
+bench-peers: ## Measure against the Collector, turn by turn
+	cargo bench --locked --bench peers -- run peer=$(PEER) case=$(CASE) compression=$(COMPRESSION) \
+		batch=$(BATCH) protocol=$(PROTOCOL) signal=$(SIGNAL) rounds=$(ROUNDS) seconds=$(SECONDS) \
+		warm=$(WARM) rate=$(RATE) flight=$(FLIGHT) connections=$(CONNECTIONS) \
+		gateway_cores=$(GATEWAY_CORES) bench_cores=$(BENCH_CORES)
+
+bench-peers-table: ## Write what was measured into docs/measured.md and docs/peers.svg
+	cargo bench --locked --bench peers -- table
 
 check: ## Run every gate that a change must pass
 	.ci/run
