@@ -45,7 +45,9 @@ fn main() -> Outcome {
         "sink" => alone::sink(&options),
         "load" => alone::load(&options),
         _ => {
-            println!("peers run|table|sink|load [key=value ...]; docs/benchmarking.md has the keys");
+            println!(
+                "peers run|table|sink|load [key=value ...]; docs/benchmarking.md has the keys"
+            );
             Ok(())
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct Shape {
     pub(crate) flight: usize,
     pub(crate) connections: usize,
     /// Items a second, come what may. `None`: as fast as they are answered.
-    pub(crate) rate: Option<f64>,
+    pub(crate) rate: Option<u64>,
 }
 
 /// A shape as results and file names write it.
@@ -63,7 +63,7 @@ pub(crate) struct Options {
     pub(crate) measured: Duration,
     pub(crate) flight: usize,
     pub(crate) connections: usize,
-    pub(crate) rate: Option<f64>,
+    pub(crate) rate: Option<u64>,
     /// The processors of the gateway, as `taskset` takes them, and those of load and sink.
     pub(crate) gateway_cores: String,
     pub(crate) bench_cores: String,
@@ -127,7 +127,7 @@ impl Options {
             "seconds" => self.measured = Duration::try_from_secs_f64(value.parse()?)?,
             "flight" => self.flight = value.parse::<usize>()?.max(1),
             "connections" => self.connections = value.parse::<usize>()?.max(1),
-            "rate" => self.rate = Some(value.parse()?),
+            "rate" => self.rate = Some(value.parse::<u64>()?.max(1)),
             "gateway_cores" => value.clone_into(&mut self.gateway_cores),
             "bench_cores" => value.clone_into(&mut self.bench_cores),
             "address" => value.clone_into(&mut self.address),
@@ -182,7 +182,7 @@ impl Protocol {
 impl Shape {
     pub(crate) fn label(&self) -> Label {
         let load = match self.rate {
-            Some(rate) => format!("{rate:.0} a second"),
+            Some(rate) => format!("{rate} a second"),
             None => format!("{} in flight", self.flight),
         };
         Label {
@@ -206,8 +206,11 @@ fn list<T: FromStr>(value: &str) -> Result<Vec<T>, T::Err> {
     value.split(',').map(|word| word.trim().parse()).collect()
 }
 
-fn words<T>(value: &str, one: fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
-    let known = |word: &str| one(word).ok_or(format!("no such value: {word}"));
+/// Gives what a word stands for.
+type Known<T> = fn(&str) -> Option<T>;
+
+fn words<T>(value: &str, known: Known<T>) -> Result<Vec<T>, String> {
+    let known = |word: &str| known(word).ok_or(format!("no such value: {word}"));
     value.split(',').map(|word| known(word.trim())).collect()
 }
 

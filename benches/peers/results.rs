@@ -61,6 +61,11 @@ pub(crate) struct Spread {
 /// The rounds of one case, by peer.
 pub(crate) type Rounds = BTreeMap<String, Vec<Measured>>;
 
+/// The cases of one load, by name.
+pub(crate) type Cases = BTreeMap<String, Rounds>;
+
+pub(crate) type Loads = BTreeMap<Label, Cases>;
+
 /// A new file for one run.
 pub(crate) fn create(seconds: u64) -> std::io::Result<PathBuf> {
     fs::create_dir_all(FOLDER)?;
@@ -73,21 +78,24 @@ pub(crate) fn append(path: &Path, measured: &Measured) -> std::io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?.write_all(line.as_bytes())
 }
 
-/// By case and load. Of each, only the newest run that has it.
-pub(crate) fn newest() -> std::io::Result<BTreeMap<(String, Label), Rounds>> {
+/// Of each case under each load, only the newest run that has it.
+pub(crate) fn newest() -> std::io::Result<Loads> {
     let mut files: Vec<_> = fs::read_dir(FOLDER)?.filter_map(|it| Some(it.ok()?.path())).collect();
     files.sort();
-    let mut newest = BTreeMap::new();
+    let mut newest = Loads::new();
     for file in files {
-        newest.extend(grouped(read(&file)?));
+        for (label, cases) in grouped(read(&file)?) {
+            newest.entry(label).or_default().extend(cases);
+        }
     }
     Ok(newest)
 }
 
-pub(crate) fn grouped(all: Vec<Measured>) -> BTreeMap<(String, Label), Rounds> {
-    let mut groups: BTreeMap<_, Rounds> = BTreeMap::new();
+pub(crate) fn grouped(all: Vec<Measured>) -> Loads {
+    let mut groups = Loads::new();
     for measured in all {
-        let rounds = groups.entry((measured.case.clone(), measured.label.clone())).or_default();
+        let cases = groups.entry(measured.label.clone()).or_default();
+        let rounds = cases.entry(measured.case.clone()).or_default();
         rounds.entry(measured.peer.clone()).or_default().push(measured);
     }
     groups
@@ -115,10 +123,6 @@ pub(crate) fn ratio(peer: &[Measured], ours: &[Measured]) -> Option<Spread> {
 impl Spread {
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
-        Self {
-            median: values[values.len() / 2],
-            least: values[0],
-            most: values[values.len() - 1],
-        }
+        Self { median: values[values.len() / 2], least: values[0], most: values[values.len() - 1] }
     }
 }

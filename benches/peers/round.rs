@@ -141,7 +141,7 @@ impl Bench<'_> {
                 }
             }
         }
-        for rounds in results::grouped(all).values() {
+        for rounds in results::grouped(all).values().flat_map(|cases| cases.values()) {
             report::ratios(rounds).iter().for_each(|line| println!("{line}"));
         }
         Ok(())

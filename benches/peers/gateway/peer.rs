@@ -92,7 +92,7 @@ pub(crate) fn fill(
     };
     let filled = values.iter().fold(text.to_owned(), fill);
     match filled.find("{{") {
-        Some(at) => Err(format!("unknown: {}", filled[at..].lines().next().unwrap()).into()),
+        Some(at) => Err(format!("an unknown placeholder at byte {at} of:\n{filled}").into()),
         None => Ok(filled),
     }
 }

@@ -93,7 +93,8 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         // It may be gone already, which is what is wanted.
-        let _told = Command::new("kill").arg(self.process.id().to_string()).stderr(Stdio::null()).status();
+        let _told =
+            Command::new("kill").arg(self.process.id().to_string()).stderr(Stdio::null()).status();
         let begin = Instant::now();
         while self.is_running() && begin.elapsed() < STOP_MAX {
             std::thread::sleep(Duration::from_millis(20));

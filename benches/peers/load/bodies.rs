@@ -81,13 +81,14 @@ impl Bodies {
     /// More than any gateway took so far on one processor. If one takes more, its round ends early.
     fn needed(&self, duration: Duration) -> usize {
         let most = match (self.shape.signal, self.shape.compression) {
-            (Signal::Traces, Compression::Gzip) => 250_000.0,
-            (Signal::Traces, _) => 400_000.0,
-            (_, Compression::Gzip) => 700_000.0,
-            (_, _) => 1_200_000.0,
+            (Signal::Traces, Compression::Gzip) => 250_000,
+            (Signal::Traces, _) => 400_000,
+            (_, Compression::Gzip) => 700_000,
+            (_, _) => 1_200_000,
         };
-        let items = self.shape.rate.unwrap_or(most) * 1.1 * duration.as_secs_f64();
-        (items / self.shape.batch as f64).ceil() as usize
+        let rate = self.shape.rate.map_or(most, |rate| rate + rate / 10);
+        let millis = u64::try_from(duration.as_millis()).unwrap();
+        (rate * millis / 1000) as usize / self.shape.batch + 1
     }
 
     fn make(&mut self, count: usize) {
@@ -162,8 +163,10 @@ fn frame(shape: Shape, fill: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     Bytes::from(out)
 }
 
-/// What appends the compressed form of its first argument to its second.
-fn compressor(compression: Compression) -> Box<dyn FnMut(&[u8], &mut Vec<u8>)> {
+/// Appends the compressed form of its first argument to its second.
+type Compressor = Box<dyn FnMut(&[u8], &mut Vec<u8>)>;
+
+fn compressor(compression: Compression) -> Compressor {
     match compression {
         Compression::None => Box::new(|plain, out| out.extend_from_slice(plain)),
         Compression::Gzip => Box::new(|plain, out| {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hopline::evidence::Signal;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, TE};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hopline::evidence::Signal;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};

@@ -135,7 +135,8 @@ impl Work {
     fn due(&self) -> Instant {
         let Some(rate) = self.shape.rate else { return Instant::now() };
         let tick = self.tally.tick.fetch_add(1, Ordering::Relaxed);
-        self.begin + Duration::from_secs_f64(tick as f64 * self.shape.batch as f64 / rate)
+        let micros = tick * self.shape.batch as u64 * 1_000_000 / rate;
+        self.begin + Duration::from_micros(micros)
     }
 
     /// Sends until it is accepted; gives up at the end.

@@ -62,11 +62,9 @@ fn find(signal: Signal, item: &[u8], offset: usize, patches: &mut Vec<Patch>) {
     for field in Fields::new(item) {
         let field = field.unwrap();
         let patch = match field.value {
-            Value::Bytes(_) if field.number == trace => Patch {
-                at: offset + field.end - 16,
-                what: What::Trace,
-                number: own,
-            },
+            Value::Bytes(_) if field.number == trace => {
+                Patch { at: offset + field.end - 16, what: What::Trace, number: own }
+            }
             Value::Bytes(bytes) if is_span(signal, field.number, span) && bytes.len() == 8 => {
                 let number = ids::number(bytes.try_into().unwrap());
                 Patch { at: offset + field.end - 8, what: What::Span, number }

@@ -86,7 +86,10 @@ fn client(is_failed: bool, random: &mut Rng) -> Vec<KeyValue> {
     vec![
         text("http.request.method", "POST"),
         number("http.response.status_code", if is_failed { 504 } else { 200 }),
-        text("url.full", &format!("https://{host}:8443/api/v2/orders/{order}/items?page=1&size=50")),
+        text(
+            "url.full",
+            &format!("https://{host}:8443/api/v2/orders/{order}/items?page=1&size=50"),
+        ),
         text("server.address", host),
         number("server.port", 8443),
         text("network.protocol.version", "1.1"),

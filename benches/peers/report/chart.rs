@@ -1,11 +1,9 @@
 //! A chart of bars: what an item costs, by case and gateway.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{micros, rank};
-use crate::options::Label;
-use crate::results::Rounds;
+use super::{micros, sorted};
+use crate::results::Loads;
 
 const WIDTH: f64 = 720.0;
 /// Where bars begin, and what is left for the figure behind the longest.
@@ -16,14 +14,10 @@ const GAP: f64 = 14.0;
 const TOP: f64 = 44.0;
 
 /// Of the load that has the most cases.
-pub(super) fn draw(newest: &BTreeMap<(String, Label), Rounds>) -> String {
-    let mut loads: BTreeMap<&Label, Vec<(&str, &Rounds)>> = BTreeMap::new();
-    for ((case, label), rounds) in newest {
-        loads.entry(label).or_default().push((case, rounds));
-    }
-    let most = loads.into_iter().max_by_key(|(_, cases)| cases.len());
-    let Some((label, mut cases)) = most else { return String::new() };
-    cases.sort_by_key(|(case, _)| rank(case));
+pub(super) fn draw(newest: &Loads) -> String {
+    let most = newest.iter().max_by_key(|(_, cases)| cases.len());
+    let Some((label, cases)) = most else { return String::new() };
+    let cases = sorted(cases);
     let all = || cases.iter().flat_map(|(_, rounds)| rounds.values());
     let longest = all().map(|rounds| micros(rounds).median).fold(0.0, f64::max);
     let bars = all().count() as f64;

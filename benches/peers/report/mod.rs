@@ -4,13 +4,11 @@
 
 mod chart;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
 use crate::Outcome;
-use crate::options::Label;
-use crate::results::{self, Measured, Rounds, Spread, spread};
+use crate::results::{self, Cases, Loads, Measured, Rounds, Spread, spread};
 
 const DOCUMENT: &str = "docs/measured.md";
 const CHART: &str = "docs/peers.svg";
@@ -75,20 +73,15 @@ pub(crate) fn write() -> Outcome {
 }
 
 /// One table for each load.
-fn tables(newest: &BTreeMap<(String, Label), Rounds>) -> String {
-    let mut loads: BTreeMap<&Label, Vec<(&str, &Rounds)>> = BTreeMap::new();
-    for ((case, label), rounds) in newest {
-        loads.entry(label).or_default().push((case, rounds));
-    }
+fn tables(newest: &Loads) -> String {
     let mut out = String::new();
-    for (label, mut cases) in loads {
-        cases.sort_by_key(|(case, _)| rank(case));
+    for (label, cases) in newest {
         _ = write!(
             out,
             "\n{label}:\n\n| case | gateway | µs an item | items/s | peak MiB | delivered of accepted \
              | Hopline is better by |\n|---|---|---|---|---|---|---|\n"
         );
-        for (case, rounds) in cases {
+        for (case, rounds) in sorted(cases) {
             let ours = rounds.get(OURS);
             rounds.iter().for_each(|(peer, theirs)| row(&mut out, case, (peer, theirs), ours));
         }
@@ -126,6 +119,12 @@ fn delivered(delivered: u64, accepted: u64) -> String {
         return "all delivered".to_owned();
     }
     format!("{:.2} % delivered", delivered as f64 * 100.0 / accepted.max(1) as f64)
+}
+
+fn sorted(cases: &Cases) -> Vec<(&String, &Rounds)> {
+    let mut sorted: Vec<_> = cases.iter().collect();
+    sorted.sort_by_key(|(case, _)| rank(case));
+    sorted
 }
 
 /// From the least work to the most; what is not known comes last, by its name.

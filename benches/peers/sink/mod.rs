@@ -13,8 +13,8 @@ use hopline::evidence::Signal;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub(crate) use count::Counts;
 use count::Counter;
+pub(crate) use count::Counts;
 
 use crate::options::Protocol;
 

@@ -159,7 +159,10 @@ fn say(protocol: Protocol, verdict: Verdict) -> Answer {
     }
 }
 
-fn unframe<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<(Compression, &'a [u8])> {
+/// A message, and how it is compressed.
+type Encoded<'a> = (Compression, &'a [u8]);
+
+fn unframe<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<Encoded<'a>> {
     let (prefix, message) = body.split_at_checked(PREFIX_BYTES)?;
     let coding = if prefix[0] == 0 { None } else { headers.get("grpc-encoding") };
     Some((self::coding(coding), message))
