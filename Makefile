@@ -31,7 +31,7 @@ bench-peers: ## Measure against the Collector, turn by turn
 	cargo bench --locked --bench peers -- run peer=$(PEER) case=$(CASE) compression=$(COMPRESSION) \
 		batch=$(BATCH) protocol=$(PROTOCOL) signal=$(SIGNAL) rounds=$(ROUNDS) seconds=$(SECONDS) \
 		warm=$(WARM) rate=$(RATE) flight=$(FLIGHT) connections=$(CONNECTIONS) \
-		gateway_cores=$(GATEWAY_CORES) bench_cores=$(BENCH_CORES)
+		port=$(PORT) gateway_cores=$(GATEWAY_CORES) bench_cores=$(BENCH_CORES)
 
 bench-peers-table: ## Write what was measured into docs/measured.md and docs/peers.svg
 	cargo bench --locked --bench peers -- table

@@ -67,6 +67,8 @@ pub(crate) struct Options {
     /// The processors of the gateway, as `taskset` takes them, and those of load and sink.
     pub(crate) gateway_cores: String,
     pub(crate) bench_cores: String,
+    /// The first of six ports that a run takes.
+    pub(crate) port: u16,
     /// Where `load` sends to, and where `sink` listens.
     pub(crate) address: String,
 }
@@ -130,6 +132,7 @@ impl Options {
             "rate" => self.rate = Some(value.parse::<u64>()?.max(1)),
             "gateway_cores" => value.clone_into(&mut self.gateway_cores),
             "bench_cores" => value.clone_into(&mut self.bench_cores),
+            "port" => self.port = value.parse::<u16>()?.min(u16::MAX - 5),
             "address" => value.clone_into(&mut self.address),
             _ => return Err(format!("no such key: {key}").into()),
         }
@@ -155,7 +158,8 @@ impl Default for Options {
             rate: None,
             gateway_cores: "1".to_owned(),
             bench_cores: "0".to_owned(),
-            address: "127.0.0.1:24317".to_owned(),
+            port: 27_310,
+            address: "127.0.0.1:27310".to_owned(),
         }
     }
 }

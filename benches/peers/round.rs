@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::Outcome;
 use crate::gateway::{Addresses, Gateway, Peer, cpu_seconds_of};
 use crate::load::{self, Bodies, Tally};
-use crate::options::{Options, Protocol, Shape};
+use crate::options::{Options, Shape};
 use crate::report;
 use crate::results::{self, Measured};
 use crate::sink::Sink;
@@ -25,20 +25,10 @@ const REST_MAX: Duration = Duration::from_secs(12);
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 const STRAIGHT: Duration = Duration::from_secs(3);
 
-const ADDRESSES: Addresses = Addresses {
-    door_grpc: "127.0.0.1:24417",
-    door_http: "127.0.0.1:24418",
-    door_other: "127.0.0.1:24419",
-    sink_grpc: "127.0.0.1:24317",
-    sink_http: "127.0.0.1:24318",
-};
-
-/// Where the sink can be made slow or silent while a gateway is measured.
-const SINK_CONTROL: &str = "127.0.0.1:24319";
-
 /// What stays the same from round to round.
 struct Bench<'a> {
     options: &'a Options,
+    addresses: Addresses,
     shape: Shape,
     bodies: Arc<Bodies>,
     sink: Sink,
@@ -57,8 +47,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let peers: Vec<Peer> =
         options.peers.iter().map(|folder| Peer::read(folder)).collect::<Result<_, _>>()?;
     peers.iter().try_for_each(set_up)?;
-    let first = options.signals[0];
-    let sink = Sink::start(first, [ADDRESSES.sink_grpc, ADDRESSES.sink_http, SINK_CONTROL])?;
+    let addresses = Addresses::from(options.port);
+    let Addresses { sink_grpc, sink_http, sink_control, .. } = &addresses;
+    let sink = Sink::start(options.signals[0], [sink_grpc, sink_http, sink_control])?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let file = results::create(now.as_secs())?;
     for shape in options.shapes() {
@@ -66,7 +57,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
         let duration = options.warm + options.measured;
         let bodies = Arc::new(Bodies::new(shape, now, duration));
         pin(&options.bench_cores)?;
-        let bench = Bench { options, shape, bodies, sink: sink.clone() };
+        let addresses = addresses.clone();
+        let bench = Bench { options, addresses, shape, bodies, sink: sink.clone() };
         bench.announce();
         for case in &options.cases {
             bench.rounds(&peers, case, &file)?;
@@ -103,12 +95,9 @@ impl Bench<'_> {
         self.sink.reset(self.shape.signal);
         let tally = Arc::new(Tally::new());
         let (own, shape, supply) = (Arc::clone(&tally), self.shape, self.bodies.endless());
-        let address = match shape.protocol {
-            Protocol::Grpc => ADDRESSES.sink_grpc,
-            Protocol::Http => ADDRESSES.sink_http,
-        };
+        let address = self.addresses.sink(shape.protocol).to_owned();
         let shape = Shape { rate: None, ..shape };
-        let load = std::thread::spawn(move || load::drive(shape, address, supply, &own));
+        let load = std::thread::spawn(move || load::drive(shape, &address, supply, &own));
         let (begin, cpu) = (Instant::now(), cpu_seconds_of("self"));
         std::thread::sleep(STRAIGHT);
         let counts = self.sink.counts();
@@ -155,18 +144,15 @@ impl Bench<'_> {
     ) -> Result<Measured, Box<dyn Error>> {
         let (shape, options) = (self.shape, self.options);
         let cores = &options.gateway_cores;
-        let mut gateway = Gateway::start(peer, template, &shape, &ADDRESSES, cores)?;
+        let mut gateway = Gateway::start(peer, template, &shape, &self.addresses, cores)?;
         self.sink.reset(shape.signal);
         std::thread::sleep(2 * STEP);
 
         let tally = Arc::new(Tally::new());
-        let address = match shape.protocol {
-            Protocol::Grpc => ADDRESSES.door_grpc,
-            Protocol::Http => ADDRESSES.door_http,
-        };
+        let address = self.addresses.door(shape.protocol).to_owned();
         let begin = self.moment(&gateway);
         let (own, supply) = (Arc::clone(&tally), self.bodies.supply());
-        let load = std::thread::spawn(move || load::drive(shape, address, supply, &own));
+        let load = std::thread::spawn(move || load::drive(shape, &address, supply, &own));
         self.wait(options.warm, &mut gateway, &tally)?;
         tally.forget_latencies();
         let from = self.moment(&gateway);

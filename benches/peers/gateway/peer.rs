@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hopline::evidence::Signal;
 
-use crate::options::Shape;
+use crate::options::{Protocol, Shape};
 
 /// One gateway that can be measured. `benches/peers/<folder>/peer` has a line `key: value` for each:
 /// `name`, `run` (a command line), and as often as needed `setup` (a command that installs it) and
@@ -21,13 +21,43 @@ pub(crate) struct Peer {
 }
 
 /// Where the gateway listens, and where it sends to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Addresses {
-    pub(crate) door_grpc: &'static str,
-    pub(crate) door_http: &'static str,
-    pub(crate) door_other: &'static str,
-    pub(crate) sink_grpc: &'static str,
-    pub(crate) sink_http: &'static str,
+    pub(crate) door_grpc: String,
+    pub(crate) door_http: String,
+    pub(crate) door_other: String,
+    pub(crate) sink_grpc: String,
+    pub(crate) sink_http: String,
+    pub(crate) sink_control: String,
+}
+
+impl Addresses {
+    /// Six ports of this machine.
+    pub(crate) fn from(port: u16) -> Self {
+        let at = |offset: u16| format!("127.0.0.1:{}", port + offset);
+        Self {
+            sink_grpc: at(0),
+            sink_http: at(1),
+            sink_control: at(2),
+            door_grpc: at(3),
+            door_http: at(4),
+            door_other: at(5),
+        }
+    }
+
+    pub(crate) fn door(&self, protocol: Protocol) -> &str {
+        match protocol {
+            Protocol::Grpc => &self.door_grpc,
+            Protocol::Http => &self.door_http,
+        }
+    }
+
+    pub(crate) fn sink(&self, protocol: Protocol) -> &str {
+        match protocol {
+            Protocol::Grpc => &self.sink_grpc,
+            Protocol::Http => &self.sink_http,
+        }
+    }
 }
 
 impl Peer {
@@ -78,11 +108,11 @@ pub(crate) fn fill(
 ) -> Result<String, Box<dyn Error>> {
     let scratch = scratch.display().to_string();
     let values = [
-        ("door_grpc", addresses.door_grpc),
-        ("door_http", addresses.door_http),
-        ("door_other", addresses.door_other),
-        ("sink_grpc", addresses.sink_grpc),
-        ("sink_http", addresses.sink_http),
+        ("door_grpc", &*addresses.door_grpc),
+        ("door_http", &addresses.door_http),
+        ("door_other", &addresses.door_other),
+        ("sink_grpc", &addresses.sink_grpc),
+        ("sink_http", &addresses.sink_http),
         ("level", level(shape.signal)),
         ("compression", shape.compression.name()),
         ("scratch", &scratch),

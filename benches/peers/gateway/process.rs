@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::peer::{Addresses, Peer, fill};
-use crate::options::{Protocol, Shape};
+use crate::options::Shape;
 
 /// The kernel counts the time of a process in hundredths of a second, on every platform.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -47,11 +47,7 @@ impl Gateway {
         let log = File::create(&own_log)?;
         process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut gateway = Self { process: process.spawn()?, own_log };
-        let door = match shape.protocol {
-            Protocol::Grpc => addresses.door_grpc,
-            Protocol::Http => addresses.door_http,
-        };
-        gateway.wait_for(door)?;
+        gateway.wait_for(addresses.door(shape.protocol))?;
         Ok(gateway)
     }
 

@@ -46,7 +46,9 @@ impl Sink {
             mood: watch::Sender::new(Mood::Takes(Duration::ZERO)),
         };
         let listen = |address: &str| {
-            let listener = std::net::TcpListener::bind(address)?;
+            let listener = std::net::TcpListener::bind(address).map_err(|error| {
+                std::io::Error::new(error.kind(), format!("{address}: {error}"))
+            })?;
             listener.set_nonblocking(true)?;
             Ok::<_, std::io::Error>(listener)
         };
