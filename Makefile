@@ -28,13 +28,13 @@ bench: ## Run all benchmarks
 
 # docs/benchmarking.md lists the variables; each may be a list such as BATCH=10,1000.
 bench-peers: ## Measure against the Collector, turn by turn
-	cargo bench --locked --bench peers -- run peer=$(PEER) case=$(CASE) compression=$(COMPRESSION) \
+	cargo run --release --locked --quiet --example peers -- run peer=$(PEER) case=$(CASE) compression=$(COMPRESSION) \
 		batch=$(BATCH) protocol=$(PROTOCOL) signal=$(SIGNAL) rounds=$(ROUNDS) seconds=$(SECONDS) \
 		warm=$(WARM) rate=$(RATE) flight=$(FLIGHT) connections=$(CONNECTIONS) \
 		port=$(PORT) gateway_cores=$(GATEWAY_CORES) bench_cores=$(BENCH_CORES)
 
 bench-peers-table: ## Write what was measured into docs/measured.md and docs/peers.svg
-	cargo bench --locked --bench peers -- table
+	cargo run --release --locked --quiet --example peers -- table
 
 check: ## Run every gate that a change must pass
 	.ci/run

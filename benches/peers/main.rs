@@ -35,8 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> Outcome {
-    // Cargo passes flags of its own.
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
+    let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     let options = Options::parse(words)?;
     match command.as_str() {
