@@ -3,11 +3,7 @@
 HOPLINE := target/release/hopline
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help build run demo test bench fuzz check clean
-=======
-.PHONY: help build run demo test bench bench-peers bench-peers-table check clean
->>>>>>> peers
+.PHONY: help build run demo test bench bench-peers bench-peers-table fuzz check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,14 +26,13 @@ test: ## Run all tests, after installing what they call from outside
 bench: ## Run all benchmarks
 	cargo bench --locked
 
-<<<<<<< HEAD
 fuzz: ## Fuzz each target for SECONDS (60) on nightly; what is found goes to integration/fuzz/artifacts
 	cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
 	for target in otlp json flows log settings query; do \
 		cargo +nightly fuzz run --fuzz-dir integration/fuzz $$target -- \
 			-max_total_time=$(or $(SECONDS),60) -max_len=65536 || exit 1; \
 	done
-=======
+
 # docs/benchmarking.md lists the variables; each may be a list such as BATCH=10,1000.
 bench-peers: ## Measure against the Collector, turn by turn
 	cargo run --release --locked --quiet --example peers -- run peer=$(PEER) case=$(CASE) compression=$(COMPRESSION) \
@@ -47,7 +42,6 @@ bench-peers: ## Measure against the Collector, turn by turn
 
 bench-peers-table: ## Write what was measured into docs/measured.md and docs/peers.svg
 	cargo run --release --locked --quiet --example peers -- table
->>>>>>> peers
 
 check: ## Run every gate that a change must pass
 	.ci/run
