@@ -11,6 +11,7 @@ mod clean;
 mod cut;
 mod detect;
 pub mod edit;
+mod fields;
 mod glance;
 mod ids;
 mod judge;

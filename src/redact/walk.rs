@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use super::cut::{Count, Cut, Cuts, Dropped, MARK_VALUE};
 use super::edit::{Editing, Level};
+use super::fields::{check, holds_list};
 use super::ids::{Id, Rejected, SpanIds};
 use super::judge::{Judge, Judgement};
 use super::policy::Policy;
 use crate::evidence::Signal;
 use crate::wire::{
-    ANY_VALUE_DEPTH_MAX, Field, Fields, Malformed, Message, Role, Splice, Value, read_varint, role,
+    ANY_VALUE_DEPTH_MAX, Field, Fields, Malformed, Message, Role, Splice, Value, role,
 };
 
 /// What was hidden in one request, cut off and taken out of it.
@@ -89,6 +90,15 @@ impl<'a> Walk<'a> {
         for field in self.fields(&content) {
             let field = field?;
             let role = role(message, field.number);
+            // What nearly all fields of a record are, and nearly all of them are plain.
+            if role == Role::Into(Message::KeyValue)
+                && edits.is_none()
+                && count.attributes < self.policy.caps.attributes_max
+                && self.is_plain(field.bytes()?)
+            {
+                count.attributes += 1;
+                continue;
+            }
             if let Role::Into(inner) = role
                 && let Some(cut) = count.is_full(inner, &self.policy.caps)
             {
@@ -369,37 +379,4 @@ fn next_bytes<'a>(fields: &mut Fields<'a>, number: u32) -> Option<&'a [u8]> {
         Field { number: it, value: Value::Bytes(bytes), .. } if it == number => Some(bytes),
         _ => None,
     }
-}
-
-/// Whether an `AnyValue` holds values of its own.
-fn holds_list(value: &[u8]) -> Result<bool, Malformed> {
-    for field in Fields::new(value) {
-        if let Role::Into(_) = role(Message::AnyValue, field?.number) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether a field that holds no string has the wire type that its role asks for.
-pub(super) fn check(field: &Field<'_>, role: Role) -> Result<(), Malformed> {
-    let fits = match (role, field.value) {
-        (Role::Unknown, _)
-        | (Role::Id | Role::Blob, Value::Bytes(_))
-        | (Role::Varint | Role::Varints, Value::Varint(_))
-        | (Role::Fixed64 | Role::Fixed64s, Value::Fixed64(_))
-        | (Role::Fixed32, Value::Fixed32(_)) => true,
-        (Role::Fixed64s, Value::Bytes(packed)) => packed.len().is_multiple_of(8),
-        (Role::Varints, Value::Bytes(packed)) => return packed_varints(packed),
-        _ => false,
-    };
-    if fits { Ok(()) } else { Err(Malformed::WireType(field.number)) }
-}
-
-fn packed_varints(mut packed: &[u8]) -> Result<(), Malformed> {
-    while !packed.is_empty() {
-        let (_, length) = read_varint(packed)?;
-        packed = packed.get(length..).unwrap_or_default();
-    }
-    Ok(())
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::super::fields::check;
 use super::super::judge::{Judgement, says};
 use super::super::policy::Policy;
-use super::super::walk::{Walk, check};
+use super::super::walk::Walk;
 use super::keys::{KeyId, Keys};
 use super::list::{Around, Entry, Fate, Kept, List};
 use super::program::Edits;
