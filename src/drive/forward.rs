@@ -37,6 +37,12 @@ pub(crate) async fn forward(
                     account.lost(signal, Reason::Corrupt, items);
                 }
             }
+            Err(Error::Gone { at, start, items }) => {
+                tracing::error!(position = at.0, start = start.0, "evidence left the log unread");
+                for (signal, items) in Signal::ALL.into_iter().zip(items.unwrap_or_default()) {
+                    account.lost(signal, Reason::Unread, items);
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "the log cannot be read; trying again");
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;

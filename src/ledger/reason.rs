@@ -47,6 +47,8 @@ impl Refusal {
 pub enum Reason {
     /// Its bytes in the log are damaged.
     Corrupt,
+    /// It left the log before it was read.
+    Unread,
     /// A destination refused it for good.
     Rejected,
     /// Its journey holds as much evidence as a journey may.
@@ -59,14 +61,21 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 5] =
-        [Self::Corrupt, Self::Rejected, Self::JourneyFull, Self::MailFull, Self::IndexFailed];
+    pub const ALL: [Self; 6] = [
+        Self::Corrupt,
+        Self::Unread,
+        Self::Rejected,
+        Self::JourneyFull,
+        Self::MailFull,
+        Self::IndexFailed,
+    ];
 
     /// The label in metrics and answers.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Corrupt => "corrupt",
+            Self::Unread => "unread",
             Self::Rejected => "rejected",
             Self::JourneyFull => "journey_full",
             Self::MailFull => "mail_full",
