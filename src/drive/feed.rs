@@ -49,7 +49,11 @@ impl Feed {
                     }
                 }
                 Err(Error::Gone { at, start, items }) => {
-                    tracing::error!(position = at.0, start = start.0, "evidence left the log unread");
+                    tracing::error!(
+                        position = at.0,
+                        start = start.0,
+                        "evidence left the log unread"
+                    );
                     for (signal, items) in Signal::ALL.into_iter().zip(items.unwrap_or_default()) {
                         self.account.lost(signal, Reason::Unread, items);
                     }

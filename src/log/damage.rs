@@ -27,7 +27,8 @@ pub(super) struct Damage {
 impl Damage {
     /// The copies take at most `bytes_max`, what earlier runs left included.
     pub(super) fn new(dir: Dir, bytes_max: u64) -> Self {
-        let room = bytes_max.saturating_sub(used(&dir).unwrap_or(0));
+        let used = dir.sizes(QUARANTINE).unwrap_or_default().into_iter().sum();
+        let room = bytes_max.saturating_sub(used);
         Self { dir, room, seen: BTreeMap::new(), corrupt: Corrupt::default() }
     }
 
@@ -79,10 +80,4 @@ impl Damage {
         write_all(file.as_ref(), &mut [IoSlice::new(&bytes)], 0)?;
         Ok(bytes.len() as u64)
     }
-}
-
-fn used(dir: &Dir) -> io::Result<u64> {
-    let copies = dir.inner(QUARANTINE)?;
-    let names = copies.list()?;
-    Ok(names.iter().filter_map(|name| copies.size(name).ok()).sum())
 }

@@ -39,6 +39,16 @@ impl Dir {
         Ok(Self { storage: Arc::clone(&self.storage), path })
     }
 
+    /// The sizes of what is in a directory inside. None when there is no such directory.
+    pub(super) fn sizes(&self, name: &str) -> io::Result<Vec<u64>> {
+        let path = self.path_of(name);
+        if !self.storage.is_dir(&path) {
+            return Ok(Vec::new());
+        }
+        let inner = Self { storage: Arc::clone(&self.storage), path };
+        Ok(inner.list()?.iter().filter_map(|name| inner.size(name).ok()).collect())
+    }
+
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

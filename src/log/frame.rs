@@ -194,15 +194,15 @@ impl Frame {
         };
         let head = Head { signal, source, tenant, received, items, policy, digest };
         let format_found = Format { version, mark };
-        let frame =
-            Self { position, length, payload_crc, before, head, format: format_found };
+        let frame = Self { position, length, payload_crc, before, head, format: format_found };
         (written_for == position && format.takes(mark)).then_some(frame)
     }
 
     /// How long a batch was that began here and is not whole, as far as that can be told: there
     /// are `bytes` of its header, of `left` to the end of the file. Zero where none began.
     pub(super) fn torn_bytes(bytes: &[u8], position: u64, format: Format, left: u64) -> u64 {
-        let field = |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|it| u64::from_le_bytes(*it));
+        let field =
+            |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|it| u64::from_le_bytes(*it));
         let magic = format.version.frame_magic();
         let begun = magic.starts_with(bytes.get(..4).unwrap_or(bytes)) && !bytes.is_empty();
         let here = field(POSITION_AT).map(|written_for| written_for == position);

@@ -87,7 +87,8 @@ impl Frames {
             return Ok(None);
         }
         let mut bytes = vec![0; length];
-        let intact = self.read(frame.payload(), &mut bytes)? && crc32fast::hash(&bytes) == frame.payload_crc;
+        let intact =
+            self.read(frame.payload(), &mut bytes)? && crc32fast::hash(&bytes) == frame.payload_crc;
         Ok(intact.then(|| Bytes::from(bytes)))
     }
 

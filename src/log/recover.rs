@@ -17,6 +17,13 @@ use super::frames::{Frames, Step};
 use super::state::Segment;
 use super::storage::{Open, Stored};
 
+/// A segment whose opening may be missing.
+struct Found {
+    segment: Segment,
+    /// Whether it is known what was counted before it.
+    is_counted: bool,
+}
+
 /// The segments of the directory, in order, each connected to the next.
 pub(super) fn recover(dir: &Dir, damage: &mut Damage) -> Result<VecDeque<Segment>, Error> {
     let bases = dir.segments().map_err(Error::io(dir.path()))?;
@@ -28,12 +35,12 @@ pub(super) fn recover(dir: &Dir, damage: &mut Damage) -> Result<VecDeque<Segment
     let mut segments: VecDeque<Segment> = VecDeque::new();
     for (base, opened) in openings {
         let io = Error::io(dir.path_of(&segment_name(base)));
-        let Some(segment) = segment(dir, base, opened, damage).map_err(io)? else { continue };
+        let Some(mut found) = segment(dir, base, opened, damage).map_err(io)? else { continue };
         if let Some(previous) = segments.back_mut() {
             let io = Error::io(dir.path_of(&segment_name(previous.base)));
-            connect(dir, previous, &segment, damage).map_err(io)?;
+            connect(dir, previous, &mut found, damage).map_err(io)?;
         }
-        segments.push_back(segment);
+        segments.push_back(found.segment);
     }
     if let Some(last) = segments.back_mut() {
         let io = Error::io(dir.path_of(&segment_name(last.base)));
@@ -64,21 +71,16 @@ fn opening(dir: &Dir, base: u64) -> Result<Opened, Error> {
 
 /// A segment as its file has it. Its first batch stands in for a damaged opening; without any
 /// there is nothing to keep, and the file goes.
-fn segment(
-    dir: &Dir,
-    base: u64,
-    opened: Opened,
-    damage: &mut Damage,
-) -> io::Result<Option<Segment>> {
+fn segment(dir: &Dir, base: u64, opened: Opened, damage: &mut Damage) -> io::Result<Option<Found>> {
     let file = dir.open(&segment_name(base), Open::Write)?;
     let file_bytes = file.size()?;
     // An opening that was written for another base: the file was about to be used again.
-    let (opening, is_reused) = match opened {
-        Opened::Known(opening) if opening.base == base => (Some(opening), false),
+    let (found, is_reused) = match opened {
+        Opened::Known(opening) if opening.base == base => (Some((opening, true)), false),
         Opened::Known(_) => (guessed(dir, base, file_bytes)?, true),
         Opened::Damaged | Opened::Newer(_) => (guessed(dir, base, file_bytes)?, false),
     };
-    let Some(opening) = opening else {
+    let Some((opening, is_counted)) = found else {
         let format = Format::any(Version::Two);
         let end = end(base, file_bytes, format);
         if !is_reused && !is_empty(file.as_ref(), file_bytes)? {
@@ -90,7 +92,9 @@ fn segment(
     file.sync_data()?;
     let Opening { previous_end, before, newest, format, .. } = opening;
     let end = end(base, file_bytes, format);
-    Ok(Some(Segment { base, end, previous_end, before, after: before, newest, file_bytes, format }))
+    let after = before;
+    let segment = Segment { base, end, previous_end, before, after, newest, file_bytes, format };
+    Ok(Some(Found { segment, is_counted }))
 }
 
 fn end(base: u64, file_bytes: u64, format: Format) -> u64 {
@@ -112,7 +116,8 @@ fn is_empty(file: &dyn Stored, file_bytes: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<Opening>> {
+/// What the first batch tells of the opening, and whether nothing is missing before it.
+fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening, bool)>> {
     for version in [Version::Two, Version::One] {
         let format = Format::any(version);
         let frames = Frames::open(dir, base, end(base, file_bytes, format), format)?;
@@ -122,7 +127,8 @@ fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<Opening>>
         };
         if let Some(first) = first {
             let (before, newest, format) = (first.before, first.head.received, first.format);
-            return Ok(Some(Opening { base, previous_end: base, before, newest, format }));
+            let opening = Opening { base, previous_end: base, before, newest, format };
+            return Ok(Some((opening, first.position == base)));
         }
     }
     Ok(None)
@@ -133,16 +139,25 @@ fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<Opening>>
 fn connect(
     dir: &Dir,
     previous: &mut Segment,
-    next: &Segment,
+    found: &mut Found,
     damage: &mut Damage,
 ) -> io::Result<()> {
+    let next = &mut found.segment;
     let ends = next.previous_end.min(next.base).max(previous.base);
     previous.newest = next.newest;
-    previous.after = next.before;
-    if previous.end < ends {
-        // Batches are missing. Their readers have to be told how many items those had.
-        let frames = Frames::open(dir, previous.base, previous.end, previous.format)?;
-        previous.after = frames.totals_at(previous.end, previous.before)?;
+    let is_missing = previous.end < ends;
+    if is_missing || !found.is_counted {
+        // The readers of what is missing have to be told how many items it had.
+        let end = previous.end.min(ends);
+        let frames = Frames::open(dir, previous.base, end, previous.format)?;
+        previous.after = frames.totals_at(end, previous.before)?;
+    } else {
+        previous.after = next.before;
+    }
+    if !found.is_counted {
+        (next.before, next.after) = (previous.after, previous.after);
+    }
+    if is_missing {
         damage.found(None, previous.end, ends);
     }
     if previous.end > ends {

@@ -39,8 +39,9 @@ pub(super) struct Shared {
     settling: Mutex<()>,
     /// As it was measured last.
     pub(super) space: Mutex<Option<Space>>,
+    /// Where the first segment of this process begins.
+    pub(super) first_base: u64,
     lock: Arc<dyn Stored>,
-    is_new: bool,
 }
 
 /// What waiting readers are told.
@@ -54,7 +55,8 @@ impl Shared {
     pub(super) fn open(settings: Settings, storage: Arc<dyn Storage>) -> Result<Self, Error> {
         let path = &settings.dir;
         let dir = Dir::create(storage, path).map_err(Error::io(path))?;
-        let is_new = matches!(dir.size(LOCK), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        let is_new =
+            matches!(dir.size(LOCK), Err(error) if error.kind() == io::ErrorKind::NotFound);
         let lock = lock_file(&dir)?;
         let mut damage = Damage::new(dir.clone(), settings.segment_bytes);
         let segments = recover(&dir, &mut damage)?;
@@ -62,6 +64,7 @@ impl Shared {
         let cursors = Cursors::load(dir.clone()).map_err(io)?;
         // A power cut in memory mode may leave the cursors ahead.
         let end = segments.back().map_or(0, |last| last.end).max(cursors.furthest());
+        let first_base = if is_new { end } else { leap(end, settings.bytes_max) };
         let cache_bytes = settings.tail_bytes / 4;
         let tail = Tail::new(settings.tail_bytes - cache_bytes);
         let shared = Self {
@@ -74,22 +77,13 @@ impl Shared {
             cache: Mutex::new(Cache::new(cache_bytes)),
             settling: Mutex::default(),
             space: Mutex::default(),
+            first_base,
             lock,
-            is_new,
             settings,
             dir,
         };
         shared.measure();
         Ok(shared)
-    }
-
-    /// Where the first segment of this process begins. What a power cut took in memory mode had
-    /// positions, of which somebody may still know; there was never more of it than the budget.
-    pub(super) fn first_base(&self) -> u64 {
-        let end = self.state().end;
-        let leap = if self.is_new { 0 } else { self.settings.bytes_max };
-        // Where the positions end there is no room to leap.
-        end.checked_add(leap).unwrap_or(end)
     }
 
     /// A segment that has reached this size is followed by a new one.
@@ -273,6 +267,13 @@ impl Shared {
         state.poisoned += 1;
         Refusal::LogFailed
     }
+}
+
+/// What a power cut took in memory mode had positions, of which somebody may still know. At most
+/// nine segments were not synced, each of no more than half the budget.
+fn leap(end: u64, bytes_max: u64) -> u64 {
+    // Where the positions end there is no room to leap.
+    end.checked_add(bytes_max.saturating_mul(5)).unwrap_or(end)
 }
 
 pub(super) fn gone(at: u64, start: u64, items: Option<Totals>) -> Error {

@@ -310,6 +310,9 @@ mod tests {
     #[test]
     fn what_lies_ahead_is_counted_without_gaps() {
         let state = state(&[segment(0, 10, 0), segment(1000, 1010, 10)]);
-        assert_eq!([0, 5, 10, 500, 1004, 2000].map(|at| state.bytes_from(at)), [20, 15, 10, 10, 6, 0]);
+        assert_eq!(
+            [0, 5, 10, 500, 1004, 2000].map(|at| state.bytes_from(at)),
+            [20, 15, 10, 10, 6, 0]
+        );
     }
 }

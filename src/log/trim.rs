@@ -118,7 +118,8 @@ impl Shared {
         let mut spares = Vec::new();
         for segment in &dropped {
             let wanted = self.wants_spare(segment, spares.len());
-            if wanted && self.dir.rename(&segment_name(segment.base), &spare_name(segment.base)).is_ok()
+            if wanted
+                && self.dir.rename(&segment_name(segment.base), &spare_name(segment.base)).is_ok()
             {
                 spares.push(Spare { base: segment.base, bytes: segment.file_bytes, since: now });
             } else {

@@ -17,8 +17,9 @@ use crate::evidence::Nanos;
 use crate::ledger::Refusal;
 
 /// Full segments that memory mode leaves to the next trim to sync. Past it the writer waits for
-/// them: it is faster than the disk.
-const UNSYNCED_MAX: usize = 16;
+/// them: it is faster than the disk, and a power cut must not take more positions than
+/// [`Shared::open`] leaps over.
+const UNSYNCED_MAX: usize = 8;
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -45,7 +46,7 @@ struct Group {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let next_base = shared.first_base();
+        let next_base = shared.first_base;
         Self { shared, writing: None, next_base }
     }
 
@@ -197,7 +198,7 @@ impl Writer {
         let room = self.shared.settings.bytes_max.saturating_sub(self.shared.state().bytes);
         let bytes = self.shared.segment_bytes().saturating_add(opening_bytes).min(room);
         let created = Active::create(&self.shared.dir, &opening, bytes, spare);
-        let created = created.and_then(|active| Ok((active.file.size()?, Arc::new(active))));
+        let created = created.and_then(|active| self.first_lasts(active));
         let (file_bytes, active) =
             created.map_err(|error| self.refuse("create segment", &error))?;
         let Opening { base, previous_end, before, newest, format } = opening;
@@ -208,6 +209,18 @@ impl Writer {
         Ok(Writing { active, end: base, after, file_bytes })
     }
 
+    /// The first segment of a process in memory mode lasts before it is used, so that the next
+    /// process knows at least from where this one gave positions.
+    fn first_lasts(&self, active: Active) -> io::Result<(u64, Arc<Active>)> {
+        let is_first = self.next_base == self.shared.first_base;
+        if is_first && self.shared.settings.ack == Ack::Memory {
+            active.sync(&self.shared.dir).inspect_err(|_| {
+                self.shared.dir.remove(&segment_name(active.base)).ok();
+            })?;
+        }
+        Ok((active.file.size()?, Arc::new(active)))
+    }
+
     fn opening(&self) -> Opening {
         let state = self.shared.state();
         let last = state.segments.back();
@@ -215,7 +228,7 @@ impl Writer {
         let after_last = last.map_or(0, |last| last.base.saturating_add(1));
         Opening {
             base: self.next_base.max(after_last),
-            previous_end: last.map_or(self.next_base, |last| last.end),
+            previous_end: last.map_or(state.end, |last| last.end),
             before: state.totals(),
             newest: state.newest(),
             format: Format::marked(fastrand::u64(1..)),

@@ -135,7 +135,7 @@ fn a_damaged_opening_costs_no_batch() {
 #[test]
 fn a_segment_that_is_gone_is_a_loss_of_its_items_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(Settings { segment_bytes: 100, ..from_disk(dir.path()) }).unwrap();
+    let log = Log::open(Settings { segment_bytes: 120, ..from_disk(dir.path()) }).unwrap();
     append_all(&log, &["one", "two", "three", "four", "five", "six"]);
     log.close();
     let files = segment_files(dir.path());
@@ -153,7 +153,7 @@ fn a_segment_that_is_gone_is_a_loss_of_its_items_and_no_more() {
 #[test]
 fn a_log_of_a_later_version_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(Settings { segment_bytes: 100, ..from_disk(dir.path()) }).unwrap();
+    let log = Log::open(Settings { segment_bytes: 120, ..from_disk(dir.path()) }).unwrap();
     append_all(&log, &["one", "two", "three"]);
     log.close();
     let files = segment_files(dir.path());

@@ -5,10 +5,10 @@ use std::io::Write;
 
 use tokio::sync::oneshot;
 
-use super::super::queue::Pending;
 use super::super::Corrupt;
 use super::super::active::Active;
 use super::super::frame::FRAME_BYTES;
+use super::super::queue::Pending;
 use super::super::writer::Writer;
 use super::*;
 

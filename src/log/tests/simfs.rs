@@ -203,9 +203,10 @@ impl SimFs {
     pub(super) fn sizes(&self, dir: &str) -> BTreeMap<String, u64> {
         let sim = self.lock();
         let dir = &sim.dirs[Path::new(dir)];
-        let sized = dir.now.iter().filter_map(|(name, id)| {
-            Some((name.clone(), sim.files.get(id)?.now.len() as u64))
-        });
+        let sized = dir
+            .now
+            .iter()
+            .filter_map(|(name, id)| Some((name.clone(), sim.files.get(id)?.now.len() as u64)));
         sized.collect()
     }
 
@@ -287,6 +288,11 @@ impl Sim {
         }
     }
 
+    /// The room of a file that is gone, or smaller.
+    fn give_back(&mut self, bytes: usize) {
+        self.room = self.room.saturating_add(bytes as u64);
+    }
+
     /// Room for a file that grows to `size`: as much as there is.
     fn grow(&mut self, id: u64, size: usize) -> usize {
         let has = self.files[&id].now.len();
@@ -304,8 +310,12 @@ impl File {
     }
 
     fn sync(&mut self) {
-        self.lasting = self.now.clone();
-        self.dirty.clear();
+        self.lasting.resize(self.now.len(), 0);
+        for sector in std::mem::take(&mut self.dirty) {
+            let from = (sector * SECTOR).min(self.now.len());
+            let to = (from + SECTOR).min(self.now.len());
+            self.lasting[from..to].copy_from_slice(&self.now[from..to]);
+        }
     }
 
     fn crash(&mut self, how: Crash, random: &mut fastrand::Rng) {
@@ -377,8 +387,9 @@ impl Storage for SimFs {
             (Ok(id), Open::Anew) => {
                 sim.step(Op::Open)?;
                 let file = sim.files.get_mut(&id).unwrap();
-                file.now.clear();
+                let size = std::mem::take(&mut file.now).len();
                 file.dirty.clear();
+                sim.give_back(size);
                 id
             }
             (Ok(id), _) => {
@@ -403,6 +414,10 @@ impl Storage for SimFs {
         let mut sim = self.lock();
         sim.find(from)?;
         sim.step(Op::Rename)?;
+        if let Ok(replaced) = sim.find(to) {
+            let size = sim.files[&replaced].now.len();
+            sim.give_back(size);
+        }
         let (_, to) = sim.parent(to)?;
         let (dir, from) = sim.parent(from)?;
         dir.change(Change::Rename(from, to));
@@ -411,8 +426,10 @@ impl Storage for SimFs {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut sim = self.lock();
-        sim.find(path)?;
+        let id = sim.find(path)?;
         sim.step(Op::Remove)?;
+        let size = sim.files[&id].now.len();
+        sim.give_back(size);
         let (dir, name) = sim.parent(path)?;
         dir.change(Change::Remove(name));
         Ok(())
@@ -470,6 +487,7 @@ impl Handle {
         file.now.resize(size, 0);
         file.touch(old.min(size), old.max(size));
         file.dirty.retain(|sector| sector * SECTOR < size);
+        sim.give_back(old.saturating_sub(size));
         Ok(())
     }
 }
