@@ -12,7 +12,7 @@ use crate::support::{eventually, http};
 async fn a_request_that_is_sent_again_is_kept_once() {
     let sink = Sink::start().await;
     let export = format!("export.otlp.sink.endpoint={}", sink.endpoint);
-    let gateway = Gateway::start(&[&export]).await;
+    let mut gateway = Gateway::start(&[&export]).await;
     let request = traces("cart", vec![span(0xa, 1, 0, 2, 1), span(0xa, 2, 1, 3, 1)]);
 
     for _ in 0..5 {
@@ -30,6 +30,12 @@ async fn a_request_that_is_sent_again_is_kept_once() {
     assert_eq!(sink.spans().len(), 2);
     let hops = gateway.get("/api/v1/hops").await;
     assert_eq!(hops["hops"][0]["count"], 1, "{hops}");
+
+    // The log remembers what a killed process does not.
+    gateway.kill();
+    gateway.restart().await;
+    send_traces(&gateway.grpc(), request).await.unwrap();
+    assert_eq!(gateway.settled().await["ledger"]["signals"][0]["repeated"], 2);
 }
 
 #[tokio::test]

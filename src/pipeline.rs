@@ -333,7 +333,11 @@ impl Parts {
             redacted: Arc::clone(&self.redacted),
             items_max: receive.request_items_max,
             admitting: Arc::clone(&self.exporters.admitting),
-            repeats: receive.repeat_window.map(|it| Repeats::new(it, receive.repeats_max)),
+            repeats: receive.repeat_window.map(|it| {
+                let repeats = Repeats::new(it, receive.repeats_max);
+                repeats.recall(&self.log, drive::now());
+                repeats
+            }),
             end_to_end: (settings.log.ack == Ack::EndToEnd)
                 .then_some(EndToEnd { delivered, timeout }),
             warned: AtomicU64::new(0),

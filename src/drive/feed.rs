@@ -48,12 +48,15 @@ impl Feed {
                         self.account.lost(signal, Reason::Corrupt, items);
                     }
                 }
-                Err(Error::Gone { at, start }) => {
+                Err(Error::Gone { at, start, items }) => {
                     tracing::error!(
                         position = at.0,
                         start = start.0,
                         "evidence left the log unread"
                     );
+                    for (signal, items) in Signal::ALL.into_iter().zip(items.unwrap_or_default()) {
+                        self.account.lost(signal, Reason::Unread, items);
+                    }
                 }
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be read; trying again");

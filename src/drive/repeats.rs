@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 use crate::evidence::{Digest, Nanos, Position};
+use crate::log::Log;
 use crate::redact::Rejected;
 
 /// The requests of the last while. Clones are the same.
@@ -87,9 +88,14 @@ impl Repeats {
         }
     }
 
-    /// What the log held at the start, oldest first.
-    pub(crate) fn remember(&self, digest: Digest, received: Nanos, kept: Kept) {
-        lock(&self.known).keep(digest, received, kept, self.capacity);
+    /// Knows what the log has of the last while.
+    pub(crate) fn recall(&self, log: &Log, now: Nanos) {
+        let mut known = lock(&self.known);
+        let recent = log.recent(now.before(self.window), self.capacity);
+        for (head, position) in recent.into_iter().rev() {
+            let kept = Kept { position, items: head.items.into(), rejected: Rejected::default() };
+            known.keep(head.digest, head.received, kept, self.capacity);
+        }
     }
 
     fn begin(&self, known: &mut Known, digest: Digest) -> Pending {

@@ -66,9 +66,12 @@ impl Source {
                 self.hand.skip(next);
                 Ok(Some(Read::Damaged(next)))
             }
-            Err(Error::Gone { at, start }) => {
+            Err(Error::Gone { at, start, items }) => {
                 // The cursor holds what it needs: nothing but a fault of ours trims it.
-                tracing::error!(position = at.0, start = start.0, "batches are gone unread");
+                tracing::error!(position = at.0, start = start.0, "evidence left the log unread");
+                for (signal, items) in Signal::ALL.into_iter().zip(items.unwrap_or_default()) {
+                    self.account.lost(signal, Reason::Unread, items);
+                }
                 self.hand.skip(start);
                 Ok(Some(Read::Damaged(start)))
             }

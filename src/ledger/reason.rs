@@ -83,6 +83,8 @@ impl Refusal {
 pub enum Reason {
     /// Its bytes in the log are damaged.
     Corrupt,
+    /// It left the log before it was read.
+    Unread,
     /// A destination refused it for good.
     Rejected,
     /// It has no place in any request to a destination, even alone.
@@ -101,8 +103,9 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Corrupt,
+        Self::Unread,
         Self::Rejected,
         Self::TooLarge,
         Self::Backlog,
@@ -117,6 +120,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Corrupt => "corrupt",
+            Self::Unread => "unread",
             Self::Rejected => "rejected",
             Self::TooLarge => "too_large",
             Self::Backlog => "backlog",

@@ -5,16 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::str;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::disk;
+use super::disk::{self, Dir};
 use crate::ledger::Refusal;
 
+/// The file.
+pub(super) const NAME: &str = "cursors";
+const RESERVE: &str = "reserve";
 const TITLE: &str = "hopline cursors 1";
 /// Past this no log has ever grown. Such a cursor would leave no positions to give.
 const POSITION_MAX: u64 = u64::MAX / 2;
@@ -26,7 +27,7 @@ type Slot = Arc<AtomicU64>;
 
 #[derive(Debug)]
 pub(super) struct Cursors {
-    path: PathBuf,
+    dir: Dir,
     slots: Mutex<BTreeMap<String, Slot>>,
     saved: Mutex<BTreeMap<String, u64>>,
     /// One save at a time. Held over I/O, so apart from what readers need.
@@ -36,15 +37,15 @@ pub(super) struct Cursors {
 impl Cursors {
     /// A file that is missing or damaged has no cursors: consumers begin at the log's start and
     /// see twice what they have seen, but miss nothing.
-    pub(super) fn load(path: PathBuf) -> io::Result<Self> {
-        let saved = match fs::read(&path) {
-            Ok(bytes) => read(&bytes).unwrap_or_else(|| damaged(&path)),
+    pub(super) fn load(dir: Dir) -> io::Result<Self> {
+        let saved = match dir.read(NAME) {
+            Ok(bytes) => read(&bytes).unwrap_or_else(|| damaged(&dir)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),
         };
         let slots = saved.iter().map(|(name, at)| (name.clone(), Arc::new(AtomicU64::new(*at))));
         let slots = Mutex::new(slots.collect());
-        Ok(Self { path, slots, saved: Mutex::new(saved), saving: Mutex::default() })
+        Ok(Self { dir, slots, saved: Mutex::new(saved), saving: Mutex::default() })
     }
 
     /// The furthest of all, zero without any.
@@ -87,12 +88,12 @@ impl Cursors {
             return Ok(());
         }
         let text = write(&positions);
-        if let Err(error) = disk::replace(&self.path, text.as_bytes()) {
+        if let Err(error) = self.dir.replace(NAME, text.as_bytes()) {
             if disk::refusal(&error) != Refusal::LogFull {
                 return Err(error);
             }
-            fs::remove_file(self.reserve()).ok();
-            disk::replace(&self.path, text.as_bytes())?;
+            self.dir.remove(RESERVE).ok();
+            self.dir.replace(NAME, text.as_bytes())?;
         }
         *lock(&self.saved) = positions;
         self.refill();
@@ -101,15 +102,10 @@ impl Cursors {
 
     /// On a full disk this fails, and is tried again with the next save.
     fn refill(&self) {
-        let path = self.reserve();
-        let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        if size < RESERVE_BYTES as u64 && disk::replace(&path, &[0; RESERVE_BYTES]).is_err() {
-            fs::remove_file(path.with_extension("tmp")).ok();
+        let size = self.dir.size(RESERVE).unwrap_or(0);
+        if size < RESERVE_BYTES as u64 && self.dir.replace(RESERVE, &[0; RESERVE_BYTES]).is_err() {
+            self.dir.remove(&format!("{RESERVE}.tmp")).ok();
         }
-    }
-
-    fn reserve(&self) -> PathBuf {
-        self.path.with_file_name("reserve")
     }
 }
 
@@ -139,8 +135,8 @@ fn read(bytes: &[u8]) -> Option<BTreeMap<String, u64>> {
     (crc32fast::hash(summed.as_bytes()) == crc).then_some(positions)
 }
 
-fn damaged(path: &Path) -> BTreeMap<String, u64> {
-    tracing::warn!(path = %path.display(), "cursors damaged, consumers begin at the log's start");
+fn damaged(dir: &Dir) -> BTreeMap<String, u64> {
+    tracing::warn!(path = %dir.path_of(NAME).display(), "cursors damaged, consumers begin at the log's start");
     BTreeMap::new()
 }
 
@@ -151,6 +147,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::tests::dir_of;
 
     fn positions() -> BTreeMap<String, u64> {
         BTreeMap::from([("export/otlp main".to_owned(), 7), ("index".to_owned(), 1 << 40)])
@@ -182,7 +179,7 @@ mod tests {
     #[test]
     fn the_floor_follows_the_file_and_not_the_memory() {
         let dir = tempfile::tempdir().unwrap();
-        let cursors = Cursors::load(dir.path().join("cursors")).unwrap();
+        let cursors = Cursors::load(dir_of(dir.path())).unwrap();
         assert_eq!(cursors.floor(), u64::MAX);
         cursors.open("index", 5).store(9, Ordering::Relaxed);
         assert_eq!(cursors.floor(), 0);

@@ -1,22 +1,23 @@
 //! What was found damaged: counted once however many readers meet it, and copied aside.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::io::{self, IoSlice};
 
+use super::Corrupt;
+use super::disk::{Dir, write_all};
 use super::frames::Frames;
-use super::{Corrupt, disk};
+use super::storage::Open;
 
 /// Spans remembered. Past it a span is counted each time that a reader meets it.
 const SPANS_MAX: usize = 4096;
+const QUARANTINE: &str = "quarantine";
 /// Bytes copied of one span.
 const COPY_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Damage {
-    dir: PathBuf,
+    /// The log's. The copies have a directory inside.
+    dir: Dir,
     /// Bytes that may still be copied.
     room: u64,
     seen: BTreeMap<u64, u64>,
@@ -24,10 +25,9 @@ pub(super) struct Damage {
 }
 
 impl Damage {
-    /// `dir` holds at most `bytes_max`, what earlier runs left included.
-    pub(super) fn new(dir: PathBuf, bytes_max: u64) -> Self {
-        let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
-        let used: u64 = entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
+    /// The copies take at most `bytes_max`, what earlier runs left included.
+    pub(super) fn new(dir: Dir, bytes_max: u64) -> Self {
+        let used = dir.sizes(QUARANTINE).unwrap_or_default().into_iter().sum();
         let room = bytes_max.saturating_sub(used);
         Self { dir, room, seen: BTreeMap::new(), corrupt: Corrupt::default() }
     }
@@ -74,12 +74,10 @@ impl Damage {
     }
 
     fn try_copy(&self, frames: &Frames, from: u64, to: u64) -> io::Result<u64> {
-        disk::create_dir(&self.dir)?;
-        let path = self.dir.join(format!("{from:020}.bin"));
+        let copies = self.dir.inner(QUARANTINE)?;
         let bytes = frames.raw(from, to)?;
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(&bytes)?;
+        let file = copies.open(&format!("{from:020}.bin"), Open::New)?;
+        write_all(file.as_ref(), &mut [IoSlice::new(&bytes)], 0)?;
         Ok(bytes.len() as u64)
     }
 }

@@ -1,75 +1,181 @@
-//! The directory of the log: names, modes, and what must be synced for an entry to last.
+//! The directory of the log: names, and what must be synced for an entry to last.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::frame::Opening;
+use super::storage::{Open, Space, Storage, Stored};
 use crate::ledger::Refusal;
 
-pub(super) fn segment_path(dir: &Path, base: u64) -> PathBuf {
-    dir.join(format!("{base:020}.seg"))
+/// A directory that lasts.
+#[derive(Clone, Debug)]
+pub(super) struct Dir {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
 }
 
-/// Creates the directory and its missing ancestors, each with a lasting entry in its parent.
-pub(super) fn create_dir(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+impl Dir {
+    /// Creates what is missing of it. The entries of all its ancestors last on return: who was
+    /// killed between creating one and syncing it must not leave the log hanging by it.
+    pub(super) fn create(storage: Arc<dyn Storage>, path: &Path) -> io::Result<Self> {
+        create(storage.as_ref(), path)?;
+        for ancestor in path.ancestors().skip(1) {
+            match storage.sync_dir(named(ancestor)) {
+                // One that may not be opened was not created by this program.
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(Self { storage, path: path.to_owned() })
     }
-    let parent = parent(dir);
-    if parent != dir {
-        create_dir(parent)?;
+
+    /// A directory inside, created when it is missing.
+    pub(super) fn inner(&self, name: &str) -> io::Result<Self> {
+        let path = self.path_of(name);
+        if !self.storage.is_dir(&path) {
+            self.storage.create_dir(&path)?;
+            self.sync()?;
+        }
+        Ok(Self { storage: Arc::clone(&self.storage), path })
     }
-    DirBuilder::new().mode(0o700).create(dir)?;
-    sync_dir(parent)
-}
 
-/// Creates a segment whose file and entry last, or leaves nothing behind.
-pub(super) fn create_segment(dir: &Path, opening: &Opening) -> io::Result<File> {
-    let path = segment_path(dir, opening.base);
-    let mut file =
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    let written = file
-        .write_all(&opening.encode())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| sync_dir(dir));
-    if let Err(error) = written {
-        // What cannot be removed either is an empty segment, which the next start discards.
-        fs::remove_file(&path).ok();
-        return Err(error);
+    /// The sizes of what is in a directory inside. None when there is no such directory.
+    pub(super) fn sizes(&self, name: &str) -> io::Result<Vec<u64>> {
+        let path = self.path_of(name);
+        if !self.storage.is_dir(&path) {
+            return Ok(Vec::new());
+        }
+        let inner = Self { storage: Arc::clone(&self.storage), path };
+        Ok(inner.list()?.iter().filter_map(|name| inner.size(name).ok()).collect())
     }
-    Ok(file)
-}
 
-/// Replaces a file's content: after a crash it is either the old or the new.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_dir(parent(path))
-}
-
-/// The lock file, locked; `WouldBlock` while another process has it.
-pub(super) fn lock(path: &Path) -> io::Result<File> {
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    file.try_lock()?;
-    Ok(file)
-}
-
-/// The bases of all segments, in order. Other files are not the log's and stay.
-pub(super) fn segments(dir: &Path) -> io::Result<Vec<u64>> {
-    let mut bases = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        bases.extend(base_of(&entry?.file_name()));
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
-    bases.sort_unstable();
-    Ok(bases)
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn open(&self, name: &str, how: Open) -> io::Result<Arc<dyn Stored>> {
+        self.storage.open(&self.path_of(name), how)
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.storage.rename(&self.path_of(from), &self.path_of(to))
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        self.storage.remove(&self.path_of(name))
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.storage.sync_dir(&self.path)
+    }
+
+    pub(super) fn space(&self) -> io::Result<Space> {
+        self.storage.space(&self.path)
+    }
+
+    pub(super) fn size(&self, name: &str) -> io::Result<u64> {
+        self.open(name, Open::Read)?.size()
+    }
+
+    pub(super) fn list(&self) -> io::Result<Vec<String>> {
+        self.storage.list(&self.path)
+    }
+
+    /// The bases of all segments, in order. Other files are not the log's and stay.
+    pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
+        self.bases(SEGMENT)
+    }
+
+    /// The former bases of the files that wait to be used again.
+    pub(super) fn spares(&self) -> io::Result<Vec<u64>> {
+        self.bases(SPARE)
+    }
+
+    /// A small file, whole.
+    pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let file = self.open(name, Open::Read)?;
+        let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
+        let read = read_up_to(file.as_ref(), &mut bytes, 0)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    /// Replaces a file's content: after a crash it is either the old or the new.
+    pub(super) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let temporary = format!("{name}.tmp");
+        let file = self.open(&temporary, Open::Anew)?;
+        write_all(file.as_ref(), &mut [IoSlice::new(content)], 0)?;
+        file.sync_data()?;
+        self.rename(&temporary, name)?;
+        self.sync()
+    }
+
+    fn bases(&self, extension: &str) -> io::Result<Vec<u64>> {
+        let mut bases: Vec<u64> =
+            self.list()?.iter().filter_map(|name| base_of(name, extension)).collect();
+        bases.sort_unstable();
+        Ok(bases)
+    }
+}
+
+const SEGMENT: &str = ".seg";
+const SPARE: &str = ".spare";
+
+pub(super) fn segment_name(base: u64) -> String {
+    format!("{base:020}{SEGMENT}")
+}
+
+pub(super) fn spare_name(base: u64) -> String {
+    format!("{base:020}{SPARE}")
+}
+
+/// Reads until the bytes are full or the file ends, and answers how many there were.
+pub(super) fn read_up_to(
+    file: &dyn Stored,
+    bytes: &mut [u8],
+    mut offset: u64,
+) -> io::Result<usize> {
+    let asked = bytes.len();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match file.read_at(rest, offset) {
+            Ok(0) => break,
+            Ok(read) => {
+                offset = offset.saturating_add(read as u64);
+                rest = rest.get_mut(read..).unwrap_or_default();
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(asked - rest.len())
+}
+
+/// Vectored, without copying a payload.
+pub(super) fn write_all(
+    file: &dyn Stored,
+    slices: &mut [IoSlice<'_>],
+    mut offset: u64,
+) -> io::Result<()> {
+    let mut rest = slices;
+    // Empty slices would be taken for a file that takes nothing.
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored_at(rest, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                offset = offset.saturating_add(written as u64);
+                IoSlice::advance_slices(&mut rest, written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A disk without room is refused as full, every other failure as failed.
@@ -82,20 +188,23 @@ pub(super) fn refusal(error: &io::Error) -> Refusal {
     }
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => path,
+fn create(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    if storage.is_dir(named(path)) {
+        return Ok(());
     }
+    if let Some(parent) = path.parent() {
+        create(storage, parent)?;
+    }
+    storage.create_dir(path)
 }
 
-fn base_of(name: &OsStr) -> Option<u64> {
-    let digits = name.to_str()?.strip_suffix(".seg")?;
+/// The parent of a lone name is the directory of the process.
+fn named(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+fn base_of(name: &str, extension: &str) -> Option<u64> {
+    let digits = name.strip_suffix(extension)?;
     let named = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     named.then(|| digits.parse().ok())?
 }

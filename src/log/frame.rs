@@ -11,17 +11,35 @@ use crate::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
 /// Items per signal since the log began, in the order of [`Signal::ALL`].
 pub(super) type Totals = [u64; 3];
 
-/// Size of [`Frame`] on disk.
-pub(super) const FRAME_BYTES: usize = 72;
-/// Size of [`Opening`] on disk.
-pub(super) const OPENING_BYTES: usize = 68;
+/// Size of a frame's header as this version writes it.
+pub(super) const FRAME_BYTES: usize = Version::Two.frame_bytes();
+/// Size of an [`Opening`] as this version writes it.
+pub(super) const OPENING_BYTES: usize = Version::Two.opening_bytes();
 /// A longer payload is not a payload. The doors' caps are far below.
 pub(super) const LENGTH_MAX: usize = 1 << 30;
-/// The first bytes of a frame. Not UTF-8, so that text never resembles one.
-pub(super) const FRAME_MAGIC: [u8; 4] = [0xf7, b'H', b'L', 0xc1];
+/// What the first bytes of every frame have in common. Not UTF-8, so that text never resembles one.
+pub(super) const FRAME_MAGIC: [u8; 3] = [0xf7, b'H', b'L'];
 
 const SEGMENT_MAGIC: [u8; 8] = *b"\xf7HOPLOG\n";
-const VERSION: u32 = 1;
+/// What is the same in every version: the magic, the version and a checksum of their own.
+const START_BYTES: usize = 16;
+
+/// The layout of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Had neither digests nor marks. It is read, and no more written.
+    One,
+    Two,
+}
+
+/// How the frames of one segment are told from everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) version: Version,
+    /// A number that nobody outside knows: bytes that came in a payload, or were left by an
+    /// earlier use of the file, are no frames of this segment. Zero stands for any.
+    pub(super) mark: u64,
+}
 
 /// What precedes a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +49,7 @@ pub(super) struct Frame {
     pub(super) payload_crc: u32,
     pub(super) before: Totals,
     pub(super) head: Head,
+    pub(super) format: Format,
 }
 
 /// What a segment begins with: where it lies, and the log as it was when it was created.
@@ -41,8 +60,9 @@ pub(super) struct Opening {
     /// Where the batches before it end. What the segment before holds beyond was refused.
     pub(super) previous_end: u64,
     pub(super) before: Totals,
-    /// The latest `received` before it.
+    /// The latest `received` in the segment before it.
     pub(super) newest: Nanos,
+    pub(super) format: Format,
 }
 
 /// What the first bytes of a segment turned out to be.
@@ -53,10 +73,69 @@ pub(super) enum Opened {
     Damaged,
 }
 
+impl Version {
+    pub(super) const fn opening_bytes(self) -> usize {
+        match self {
+            Self::One => 68,
+            Self::Two => 76,
+        }
+    }
+
+    pub(super) const fn frame_bytes(self) -> usize {
+        match self {
+            Self::One => 72,
+            Self::Two => 96,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::One),
+            2 => Some(Self::Two),
+            _ => None,
+        }
+    }
+
+    const fn number(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    const fn frame_magic(self) -> [u8; 4] {
+        let [first, second, third] = FRAME_MAGIC;
+        match self {
+            Self::One => [first, second, third, 0xc1],
+            Self::Two => [first, second, third, 0xc2],
+        }
+    }
+}
+
+impl Format {
+    pub(super) fn marked(mark: u64) -> Self {
+        Self { version: Version::Two, mark }
+    }
+
+    /// Whatever its mark is.
+    pub(super) fn any(version: Version) -> Self {
+        Self { version, mark: 0 }
+    }
+
+    fn takes(self, mark: u64) -> bool {
+        self.mark == 0 || self.mark == mark
+    }
+}
+
 impl Frame {
     /// The position after the payload.
     pub(super) fn next(&self) -> u64 {
-        self.position.saturating_add(frame_bytes(u64::from(self.length)))
+        self.payload().saturating_add(u64::from(self.length))
+    }
+
+    /// The position of the payload.
+    pub(super) fn payload(&self) -> u64 {
+        self.position.saturating_add(self.format.version.frame_bytes() as u64)
     }
 
     /// What the log has counted with this batch.
@@ -73,7 +152,7 @@ impl Frame {
     pub(super) fn encode(&self) -> [u8; FRAME_BYTES] {
         let mut bytes = [0; FRAME_BYTES];
         let mut out = bytes.as_mut_slice();
-        out.put_slice(&FRAME_MAGIC);
+        out.put_slice(&Version::Two.frame_magic());
         out.put_u32_le(self.length);
         out.put_u32_le(self.payload_crc);
         out.put_u64_le(self.position);
@@ -85,13 +164,19 @@ impl Frame {
         out.put_u8(self.head.signal.code());
         out.put_u8(self.head.source.code());
         out.put_u16_le(0);
+        out.put_u128_le(self.head.digest.0);
+        out.put_u64_le(self.format.mark);
         seal(&mut bytes);
         bytes
     }
 
     /// `None` unless the bytes are a whole header that was written for this `position`.
-    pub(super) fn decode(bytes: &[u8; FRAME_BYTES], position: u64) -> Option<Self> {
-        let mut rest = unsealed(bytes)?.strip_prefix(&FRAME_MAGIC)?;
+    pub(super) fn decode(bytes: &[u8], position: u64, format: Format) -> Option<Self> {
+        let version = format.version;
+        if bytes.len() != version.frame_bytes() {
+            return None;
+        }
+        let mut rest = unsealed(bytes)?.strip_prefix(&version.frame_magic())?;
         let length = rest.get_u32_le();
         let payload_crc = rest.get_u32_le();
         let written_for = rest.get_u64_le();
@@ -102,52 +187,86 @@ impl Frame {
         let policy = rest.get_u32_le();
         let signal = Signal::from_code(rest.get_u8())?;
         let source = Source::from_code(rest.get_u8())?;
-        let digest = Digest::default();
+        rest.advance(2);
+        let (digest, mark) = match version {
+            Version::One => (Digest::default(), 0),
+            Version::Two => (Digest(rest.get_u128_le()), rest.get_u64_le()),
+        };
         let head = Head { signal, source, tenant, received, items, policy, digest };
-        (written_for == position).then_some(Self { position, length, payload_crc, before, head })
+        let format_found = Format { version, mark };
+        let frame = Self { position, length, payload_crc, before, head, format: format_found };
+        (written_for == position && format.takes(mark)).then_some(frame)
+    }
+
+    /// How long a batch was that began here and is not whole, as far as that can be told: there
+    /// are `bytes` of its header, of `left` to the end of the file. Zero where none began.
+    pub(super) fn torn_bytes(bytes: &[u8], position: u64, format: Format, left: u64) -> u64 {
+        let field =
+            |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|it| u64::from_le_bytes(*it));
+        let magic = format.version.frame_magic();
+        let begun = magic.starts_with(bytes.get(..4).unwrap_or(bytes)) && !bytes.is_empty();
+        let here = field(POSITION_AT).map(|written_for| written_for == position);
+        let ours = field(MARK_AT).filter(|_| format.mark != 0).map(|mark| mark == format.mark);
+        // An earlier use of the file may have left a header here, and one field may be damaged.
+        let told = [Some(begun), here, ours];
+        let known = told.iter().flatten().count();
+        let right = told.iter().flatten().filter(|is_right| **is_right).count();
+        if right == 0 || right + 1 < known {
+            return 0;
+        }
+        let length = bytes.get(4..).and_then(|rest| rest.first_chunk::<4>());
+        let length = length.map_or(left, |length| u64::from(u32::from_le_bytes(*length)));
+        let whole = length.saturating_add(format.version.frame_bytes() as u64);
+        if length <= LENGTH_MAX as u64 { whole.min(left) } else { left }
     }
 }
+
+const POSITION_AT: usize = 12;
+const MARK_AT: usize = 84;
 
 impl Opening {
     pub(super) fn encode(&self) -> [u8; OPENING_BYTES] {
         let mut bytes = [0; OPENING_BYTES];
-        let (start, rest) = bytes.split_at_mut(16);
+        let (start, rest) = bytes.split_at_mut(START_BYTES);
         let mut out = &mut *start;
         out.put_slice(&SEGMENT_MAGIC);
-        out.put_u32_le(VERSION);
+        out.put_u32_le(Version::Two.number());
         seal(start);
         let mut out = &mut *rest;
         out.put_u64_le(self.base);
         out.put_u64_le(self.previous_end);
         put_totals(&mut out, &self.before);
         out.put_u64_le(self.newest.0);
+        out.put_u64_le(self.format.mark);
         seal(rest);
         bytes
     }
 
-    /// The first 16 bytes stay as they are in every version, and have a checksum of their own: a
-    /// flipped bit in the version is damage, not a version from the future.
-    pub(super) fn decode(bytes: &[u8; OPENING_BYTES]) -> Opened {
-        let (start, rest) = bytes.split_at(16);
-        let version = unsealed(start).and_then(|start| start.strip_prefix(&SEGMENT_MAGIC));
-        let Some(mut version) = version else { return Opened::Damaged };
-        let version = version.get_u32_le();
-        if version > VERSION {
-            return Opened::Newer(version);
-        }
-        let Some(mut rest) = unsealed(rest) else { return Opened::Damaged };
-        Opened::Known(Self {
-            base: rest.get_u64_le(),
-            previous_end: rest.get_u64_le(),
-            before: get_totals(&mut rest),
-            newest: Nanos(rest.get_u64_le()),
-        })
+    /// From the first bytes of the file, as many as there are. Those that are the same in every
+    /// version have a checksum of their own: a flipped bit in the version is damage, not a
+    /// version from the future.
+    pub(super) fn decode(bytes: &[u8]) -> Opened {
+        let Some((start, rest)) = bytes.split_at_checked(START_BYTES) else {
+            return Opened::Damaged;
+        };
+        let number = unsealed(start).and_then(|start| start.strip_prefix(&SEGMENT_MAGIC));
+        let Some(mut number) = number else { return Opened::Damaged };
+        let number = number.get_u32_le();
+        let Some(version) = Version::from_number(number) else {
+            return if number == 0 { Opened::Damaged } else { Opened::Newer(number) };
+        };
+        let rest = rest.get(..version.opening_bytes() - START_BYTES).and_then(unsealed);
+        let Some(mut rest) = rest else { return Opened::Damaged };
+        let base = rest.get_u64_le();
+        let previous_end = rest.get_u64_le();
+        let before = get_totals(&mut rest);
+        let newest = Nanos(rest.get_u64_le());
+        let mark = match version {
+            Version::One => 0,
+            Version::Two => rest.get_u64_le(),
+        };
+        Opened::Known(Self { base, previous_end, before, newest, format: Format { version, mark } })
     }
-}
-
-/// Bytes in the segment for a payload of this length.
-pub(super) fn frame_bytes(length: u64) -> u64 {
-    length.saturating_add(FRAME_BYTES as u64)
 }
 
 /// Writes the checksum of all bytes but the last four into the last four.
@@ -185,16 +304,23 @@ mod tests {
             received: Nanos(4),
             items: 5,
             policy: 6,
-            digest: Digest::default(),
+            digest: Digest(u128::MAX / 3),
         };
-        Frame { position: 7, length: 8, payload_crc: 9, before: [10, 11, 12], head }
+        let (before, format) = ([10, 11, 12], Format::marked(13));
+        Frame { position: 7, length: 8, payload_crc: 9, before, head, format }
+    }
+
+    fn opening() -> Opening {
+        let (before, newest) = ([3, 4, 5], Nanos(6));
+        Opening { base: 1, previous_end: 2, before, newest, format: Format::marked(7) }
     }
 
     #[test]
     fn a_frame_comes_back_whole_and_only_at_its_position() {
         let bytes = frame().encode();
-        assert_eq!(Frame::decode(&bytes, 7), Some(frame()));
-        assert_eq!(Frame::decode(&bytes, 8), None);
+        assert_eq!(Frame::decode(&bytes, 7, Format::marked(13)), Some(frame()));
+        assert_eq!(Frame::decode(&bytes, 7, Format::any(Version::Two)), Some(frame()));
+        assert_eq!(Frame::decode(&bytes, 8, Format::marked(13)), None);
     }
 
     #[test]
@@ -203,18 +329,38 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_of_another_segment_is_none() {
+        let bytes = frame().encode();
+        assert_eq!(Frame::decode(&bytes, 7, Format::marked(14)), None);
+        assert_eq!(Frame::decode(&bytes, 7, Format::any(Version::One)), None);
+        assert_eq!(Frame::decode(&bytes[..72], 7, Format::marked(13)), None);
+    }
+
+    #[test]
+    fn a_header_with_any_bit_flipped_is_none_and_still_known_to_have_begun() {
+        for at in 0..FRAME_BYTES {
+            let mut bytes = frame().encode();
+            bytes[at] ^= 0x40;
+            assert_eq!(Frame::decode(&bytes, 7, Format::marked(13)), None, "byte {at}");
+            let torn = Frame::torn_bytes(&bytes, 7, Format::marked(13), 1000);
+            assert!(torn >= 104, "byte {at}: {torn}");
+        }
+        assert_eq!(Frame::torn_bytes(&[0; FRAME_BYTES], 0, Format::marked(13), 1000), 0);
+        assert_eq!(Frame::torn_bytes(&[0xf7, b'H'], 7, Format::marked(13), 2), 2);
+    }
+
+    #[test]
     fn an_opening_comes_back_whole() {
-        let opening = Opening { base: 1, previous_end: 2, before: [3, 4, 5], newest: Nanos(6) };
-        assert_eq!(Opening::decode(&opening.encode()), Opened::Known(opening));
+        assert_eq!(Opening::decode(&opening().encode()), Opened::Known(opening()));
     }
 
     #[test]
     fn a_flipped_bit_in_an_opening_is_damage_and_not_a_newer_version() {
-        let opening = Opening { base: 1, previous_end: 2, before: [3, 4, 5], newest: Nanos(6) };
         for at in 0..OPENING_BYTES {
-            let mut bytes = opening.encode();
+            let mut bytes = opening().encode();
             bytes[at] ^= 0x40;
             assert_eq!(Opening::decode(&bytes), Opened::Damaged, "byte {at}");
+            assert_eq!(Opening::decode(&bytes[..at]), Opened::Damaged, "cut at {at}");
         }
     }
 }

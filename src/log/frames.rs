@@ -1,16 +1,15 @@
 //! One segment, read: step by step, and past damage.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem;
 
 use super::Batch;
-use super::disk;
-use super::frame::{FRAME_BYTES, FRAME_MAGIC, Frame, LENGTH_MAX, OPENING_BYTES, Totals};
+use super::disk::{Dir, read_up_to, segment_name};
+use super::frame::{FRAME_BYTES, FRAME_MAGIC, Format, Frame, LENGTH_MAX, Totals};
+use super::storage::{Open, Stored};
 use crate::evidence::Position;
 
 /// How much is searched at a time for the next frame.
@@ -19,9 +18,10 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// The readable part of a segment: positions from `base` to `end`.
 #[derive(Debug)]
 pub(super) struct Frames {
-    file: File,
+    file: Arc<dyn Stored>,
     pub(super) base: u64,
     pub(super) end: u64,
+    pub(super) format: Format,
 }
 
 /// What lies at a position.
@@ -34,8 +34,8 @@ pub(super) enum Step {
 }
 
 impl Frames {
-    pub(super) fn open(dir: &Path, base: u64, end: u64) -> io::Result<Self> {
-        Ok(Self { file: File::open(disk::segment_path(dir, base))?, base, end })
+    pub(super) fn open(dir: &Dir, base: u64, end: u64, format: Format) -> io::Result<Self> {
+        Ok(Self { file: dir.open(&segment_name(base), Open::Read)?, base, end, format })
     }
 
     pub(super) fn step(&self, at: u64) -> io::Result<Step> {
@@ -61,11 +61,23 @@ impl Frames {
     /// `None` where no intact header lies. Its payload may still be damaged, or cut off.
     pub(super) fn frame(&self, at: u64) -> io::Result<Option<Frame>> {
         let mut header = [0; FRAME_BYTES];
-        let fits = at.checked_add(FRAME_BYTES as u64).is_some_and(|end| end <= self.end);
-        if !fits || !self.read(at, &mut header)? {
-            return Ok(None);
-        }
-        Ok(Frame::decode(&header, at))
+        Ok(Frame::decode(self.header(at, &mut header)?, at, self.format))
+    }
+
+    /// Bytes of a batch that begins at `at` and is not whole; zero where none began.
+    pub(super) fn torn_bytes(&self, at: u64) -> io::Result<u64> {
+        let mut header = [0; FRAME_BYTES];
+        let left = self.end.saturating_sub(at);
+        Ok(Frame::torn_bytes(self.header(at, &mut header)?, at, self.format, left))
+    }
+
+    /// As much of a header as there is.
+    fn header<'a>(&self, at: u64, bytes: &'a mut [u8; FRAME_BYTES]) -> io::Result<&'a [u8]> {
+        let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
+        let header = bytes.get_mut(..self.format.version.frame_bytes().min(left));
+        let header = header.unwrap_or_default();
+        let read = read_up_to(self.file.as_ref(), header, self.offset(at))?;
+        Ok(header.get(..read).unwrap_or_default())
     }
 
     /// `None` where the bytes are not those that were written.
@@ -75,8 +87,8 @@ impl Frames {
             return Ok(None);
         }
         let mut bytes = vec![0; length];
-        let at = frame.position.saturating_add(FRAME_BYTES as u64);
-        let intact = self.read(at, &mut bytes)? && crc32fast::hash(&bytes) == frame.payload_crc;
+        let intact =
+            self.read(frame.payload(), &mut bytes)? && crc32fast::hash(&bytes) == frame.payload_crc;
         Ok(intact.then(|| Bytes::from(bytes)))
     }
 
@@ -108,7 +120,8 @@ impl Frames {
     pub(super) fn next_frame(&self, at: u64) -> io::Result<u64> {
         let finder = memmem::Finder::new(&FRAME_MAGIC);
         let mut from = at.saturating_add(1);
-        while from.saturating_add(FRAME_BYTES as u64) <= self.end {
+        let frame_bytes = self.format.version.frame_bytes() as u64;
+        while from.saturating_add(frame_bytes) <= self.end {
             let left = usize::try_from(self.end - from).unwrap_or(usize::MAX);
             let mut chunk = vec![0; left.min(CHUNK_BYTES)];
             if !self.read(from, &mut chunk)? {
@@ -128,12 +141,12 @@ impl Frames {
 
     /// False where the file ends before the bytes do: to a reader that is damage.
     fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<bool> {
-        let offset = at.saturating_sub(self.base).saturating_add(OPENING_BYTES as u64);
-        match self.file.read_exact_at(bytes, offset) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(read_up_to(self.file.as_ref(), bytes, self.offset(at))? == bytes.len())
+    }
+
+    fn offset(&self, at: u64) -> u64 {
+        let opening = self.format.version.opening_bytes() as u64;
+        at.saturating_sub(self.base).saturating_add(opening)
     }
 }
 
@@ -149,21 +162,22 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::log::tests::head;
+    use crate::log::frame::OPENING_BYTES;
+    use crate::log::tests::{dir_of, head};
 
     #[test]
     fn the_next_frame_is_found_wherever_the_chunks_of_the_search_part_it() {
         let dir = tempfile::tempdir().unwrap();
         let chunk = CHUNK_BYTES as u64;
-        for position in chunk - 80..chunk + 8 {
-            let (before, head) = ([0; 3], head(1));
-            let frame = Frame { position, length: 0, payload_crc: 0, before, head };
+        for position in chunk - 100..chunk + 8 {
+            let (before, head, format) = ([0; 3], head(1), Format::marked(5));
+            let frame = Frame { position, length: 0, payload_crc: 0, before, head, format };
             let mut bytes =
                 vec![FRAME_MAGIC[0]; OPENING_BYTES + usize::try_from(position).unwrap()];
             bytes.extend(frame.encode());
-            fs::write(disk::segment_path(dir.path(), 0), bytes).unwrap();
+            fs::write(dir.path().join(segment_name(0)), bytes).unwrap();
 
-            let frames = Frames::open(dir.path(), 0, frame.next()).unwrap();
+            let frames = Frames::open(&dir_of(dir.path()), 0, frame.next(), format).unwrap();
 
             assert_eq!(frames.next_frame(0).unwrap(), position);
             assert_eq!(frames.damage_end(0).unwrap(), position);

@@ -1,17 +1,19 @@
 //! The log as the other stages hold it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
 use super::frame::LENGTH_MAX;
+use super::pressure::Pressure;
 use super::queue::Pending;
 use super::reader::{Cursor, Reader};
 use super::shared::Shared;
+use super::storage::{Storage, System};
 use super::writer::Writer;
-use super::{Batch, CursorStatus, Error, Settings, Status};
-use crate::evidence::{Nanos, Position};
+use super::{Ack, Batch, CursorStatus, Error, Settings, Status};
+use crate::evidence::{Head, Nanos, Position};
 use crate::ledger::Refusal;
 use crate::redact::Clean;
 
@@ -22,7 +24,7 @@ pub struct Log(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Log {
@@ -33,12 +35,18 @@ impl Log {
     /// [`Error::Locked`] while another process has it, [`Error::Newer`] when a later version
     /// wrote it, [`Error::Io`] when the disk fails.
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        let dir = settings.dir.clone();
-        let shared = Arc::new(Shared::open(settings)?);
+        Self::open_on(settings, Arc::new(System))
+    }
+
+    pub(super) fn open_on(settings: Settings, storage: Arc<dyn Storage>) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::open(settings, storage)?);
+        let inner = Inner { shared: Arc::clone(&shared), threads: Mutex::default() };
         let writer = Writer::new(Arc::clone(&shared));
-        let thread = thread::Builder::new().name("log".to_owned());
-        let running = thread.spawn(|| writer.run()).map_err(Error::io(dir))?;
-        Ok(Self(Arc::new(Inner { shared, writer: Mutex::new(Some(running)) })))
+        inner.spawn("log", || writer.run())?;
+        if shared.settings.ack == Ack::Wal {
+            inner.spawn("log-sync", move || sync(shared))?;
+        }
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Appends a batch and waits until it is as safe as the ack mode says.
@@ -113,6 +121,19 @@ impl Log {
         self.0.shared.items_from(from.0)
     }
 
+    /// The heads of the newest batches received at `since` or later, newest first, at most so
+    /// many. Reads headers from the disk, of no more segments than hold them.
+    #[must_use]
+    pub fn recent(&self, since: Nanos, at_most: usize) -> Vec<(Head, Position)> {
+        self.0.shared.recent(since, at_most)
+    }
+
+    /// How close the log is to refusing, as of the last trim where it is for the disk.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.0.shared.judged()
+    }
+
     /// Saves the cursors, drops what nobody keeps, and in memory mode syncs what was written.
     /// To be called about once a second, where waiting for the disk is allowed.
     pub fn trim(&self, now: Nanos) {
@@ -134,9 +155,10 @@ impl Log {
         let corrupt = shared.damage().corrupt;
         let positions = shared.cursors.positions();
         let queued_bytes = shared.queue.bytes() as u64;
+        let pressure = shared.judged();
         let state = shared.state();
         let cursors = positions.into_iter().map(|(name, at)| {
-            let lag_bytes = state.end.saturating_sub(at);
+            let lag_bytes = state.bytes_from(at);
             CursorStatus { name, position: Position(at), lag_bytes }
         });
         Status {
@@ -152,6 +174,7 @@ impl Log {
             corrupt,
             poisoned: state.poisoned,
             failing: state.failing,
+            pressure,
         }
     }
 
@@ -170,12 +193,47 @@ impl Log {
 }
 
 impl Inner {
-    /// Returns when the writer is done.
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let running = thread::Builder::new().name(name.to_owned()).spawn(run);
+        self.threads().push(running.map_err(Error::io(&self.shared.settings.dir))?);
+        Ok(())
+    }
+
+    /// Returns when the writer is done, and what it wrote is synced.
     fn stop(&self) {
         self.shared.queue.close();
-        let running = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if running.is_some_and(|running| running.join().is_err()) {
-            tracing::error!("log writer ended early");
+        let running: Vec<_> = self.threads().drain(..).collect();
+        for thread in running {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log ended early");
+            }
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Syncs group after group while the writer writes the next.
+fn sync(shared: Arc<Shared>) {
+    let farewell = Farewell(shared);
+    let shared = &farewell.0;
+    while shared.flight.wait() {
+        shared.settle();
+    }
+}
+
+/// Callers must not wait for a thread that is no more, whatever ended it.
+pub(super) struct Farewell(pub(super) Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.queue.abandon();
+        if thread::panicking() {
+            self.0.flight.abandon();
+        } else {
+            self.0.flight.close();
         }
     }
 }

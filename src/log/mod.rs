@@ -5,25 +5,35 @@
 //! Holds: at most `bytes_max` on disk and `tail_bytes` plus `queue_bytes_max` in memory. A full
 //! log first drops the segments that every cursor has passed, then refuses.
 //!
-//! The directory has segments `<base position>.seg`, the file `cursors`, a `reserve` of disk for
-//! it, the file `lock`, and `quarantine/` with copies of damaged bytes, at most `segment_bytes`.
+//! The directory has segments `<base position>.seg`, trimmed ones `<former base>.spare` that wait to
+//! be written over, the file `cursors`, a `reserve` of disk for it, the file `lock`, and
+//! `quarantine/` with copies of damaged bytes, at most `segment_bytes`.
 //!
-//! What holds after a crash rests on three orders. A batch is published after it is synced, a
-//! segment is created after the one before it is synced, and a segment is unlinked after the
-//! cursors that passed it are synced. Positions are never given twice to two visible batches.
+//! What holds after a crash rests on four orders. A batch is published after it is synced, with
+//! the entry of its segment; a segment is created after the one before it is synced; a segment is
+//! unlinked or renamed after the cursors that passed it are synced; and it is written over after
+//! its new name is synced. The first two hold in `wal` mode alone: `memory` syncs with each trim,
+//! and a power cut may take what came since, from anywhere in it. Positions are never given twice
+//! to two visible batches.
 
+mod active;
 mod cursors;
 mod damage;
 mod disk;
+mod flight;
 mod frame;
 mod frames;
 mod handle;
+mod pressure;
 mod queue;
 mod reader;
+mod recent;
 mod recover;
 mod shared;
 mod state;
+mod storage;
 mod tail;
+mod trim;
 mod writer;
 
 #[cfg(test)]
@@ -36,6 +46,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use handle::Log;
+pub use pressure::Pressure;
 pub use reader::{Cursor, Reader};
 
 use crate::evidence::{Head, Position};
@@ -120,6 +131,8 @@ pub struct Status {
     pub poisoned: u64,
     /// Whether the latest group could not be written.
     pub failing: bool,
+    /// How close it is to refusing.
+    pub pressure: Pressure,
 }
 
 /// How far one required consumer is.
@@ -169,13 +182,16 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The batch was trimmed. A reader goes on at `start`.
+    /// The batch was trimmed, and those up to `start`. A reader goes on there.
     #[error("position {} is before the start of the log, {}", at.0, start.0)]
     Gone {
         /// The position asked for.
         at: Position,
         /// The oldest readable position.
         start: Position,
+        /// Items that a reader has missed, per signal in the order of `Signal::ALL`, where it is
+        /// known how many there were.
+        items: Option<[u64; 3]>,
     },
     /// No batch begins at this position.
     #[error("no batch begins at position {}", at.0)]

@@ -5,17 +5,20 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::frame::frame_bytes;
+use super::frame::FRAME_BYTES;
 use crate::evidence::Position;
 use crate::ledger::Refusal;
 use crate::redact::Clean;
+
+/// Where a caller waits.
+pub(super) type Reply = oneshot::Sender<Result<Position, Refusal>>;
 
 /// A batch whose caller waits.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) clean: Clean,
     pub(super) payload_crc: u32,
-    pub(super) reply: oneshot::Sender<Result<Position, Refusal>>,
+    pub(super) reply: Reply,
 }
 
 /// Bounded by bytes, those being written included; more are refused as busy.
@@ -31,12 +34,13 @@ struct Waiting {
     pending: VecDeque<Pending>,
     bytes: usize,
     closed: bool,
+    is_untidy: bool,
 }
 
 impl Pending {
     /// Bytes on disk.
     pub(super) fn frame_bytes(&self) -> u64 {
-        frame_bytes(self.clean.bytes().len() as u64)
+        (self.clean.bytes().len() as u64).saturating_add(FRAME_BYTES as u64)
     }
 }
 
@@ -60,13 +64,17 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for batches and takes as many as fit in `room`, at least one. `None` once the queue
-    /// is closed and empty.
+    /// Waits for batches and takes as many as fit in `room`, at least one; or none when the
+    /// writer was asked to tidy up. `None` once the queue is closed and empty.
     pub(super) fn take(&self, room: u64) -> Option<Vec<Pending>> {
-        let waiting = self.lock();
-        let idle = |waiting: &mut Waiting| waiting.pending.is_empty() && !waiting.closed;
-        let waited = self.changed.wait_while(waiting, idle);
+        let idle = |waiting: &mut Waiting| {
+            waiting.pending.is_empty() && !waiting.closed && !waiting.is_untidy
+        };
+        let waited = self.changed.wait_while(self.lock(), idle);
         let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut waiting.is_untidy) {
+            return Some(Vec::new());
+        }
         let mut group = vec![waiting.pending.pop_front()?];
         let mut bytes = group.iter().map(Pending::frame_bytes).sum::<u64>();
         while let Some(next) = waiting.pending.front() {
@@ -82,6 +90,12 @@ impl Queue {
     /// Bytes that wait for the disk.
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
+    }
+
+    /// Asks the writer to give up the room that its segment has not used.
+    pub(super) fn tidy(&self) {
+        self.lock().is_untidy = true;
+        self.changed.notify_one();
     }
 
     /// Batches of this many bytes have been written or refused.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::frame::Totals;
 use super::frames::{Frames, Step};
-use super::shared::{Progress, Shared, gone};
+use super::shared::{Progress, Shared, difference, gone};
 use super::state::{Located, Segment};
 use super::{Batch, Error};
 use crate::evidence::Position;
@@ -17,6 +17,8 @@ use crate::evidence::Position;
 pub struct Reader {
     shared: Arc<Shared>,
     at: u64,
+    /// What the log has counted up to there, where that is known.
+    counted: Option<Totals>,
     /// The segment that was read last, when it was read from the disk.
     open: Option<Frames>,
     progress: watch::Receiver<Progress>,
@@ -32,7 +34,9 @@ pub struct Cursor {
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, from: Position) -> Self {
         let progress = shared.progress.subscribe();
-        Self { shared, at: from.0, open: None, progress }
+        let is_there = from.0 >= shared.state().start();
+        let counted = if is_there { shared.totals_at(from.0).ok() } else { None };
+        Self { shared, at: from.0, counted, open: None, progress }
     }
 
     /// Where it goes on.
@@ -60,7 +64,7 @@ impl Reader {
                 Located::At(segment, at) => match state.tail.get(at) {
                     Some(kept) => {
                         let batch = kept.batch.clone();
-                        self.at = batch.next.0;
+                        (self.at, self.counted) = (batch.next.0, Some(kept.after));
                         return Ok(Some(batch));
                     }
                     None => (segment, at),
@@ -70,8 +74,9 @@ impl Reader {
                     return Ok(None);
                 }
                 Located::Gone { start } => {
-                    let at = std::mem::replace(&mut self.at, start);
-                    return Err(gone(at, start));
+                    let totals = state.totals_at_start();
+                    drop(state);
+                    return Err(self.gone(start, totals));
                 }
                 Located::Missing { to, base } => {
                     drop(state);
@@ -109,7 +114,7 @@ impl Reader {
         let step = frames.step(at).map_err(|source| self.shared.unreadable(&segment, source))?;
         let result = match step {
             Step::Whole(frame, bytes) => {
-                self.at = frame.next();
+                (self.at, self.counted) = (frame.next(), Some(frame.after()));
                 Ok(Some(Batch::new(&frame, bytes)))
             }
             Step::Damaged { .. } => Err(self.damaged(&segment, &frames, at)),
@@ -119,6 +124,14 @@ impl Reader {
     }
 
     fn damaged(&mut self, segment: &Segment, frames: &Frames, at: u64) -> Error {
+        let trimmed = {
+            let state = self.shared.state();
+            (at < state.start()).then(|| (state.start(), state.totals_at_start()))
+        };
+        if let Some((start, totals)) = trimmed {
+            // It was written over while it was read.
+            return self.gone(start, totals);
+        }
         let found = frames.damage_end(at).and_then(|to| {
             let items = self.shared.items_between(at, to)?;
             Ok((to, items))
@@ -140,10 +153,24 @@ impl Reader {
         self.skip(at, to, items)
     }
 
+    fn gone(&mut self, start: u64, totals: Totals) -> Error {
+        let at = std::mem::replace(&mut self.at, start);
+        let counted = self.counted.replace(totals);
+        gone(at, start, counted.map(|counted| difference(counted, totals)))
+    }
+
     fn skip(&mut self, at: u64, to: u64, items: Totals) -> Error {
         self.at = to;
+        self.counted = self.counted.map(|counted| sum(counted, items));
         Error::Corrupt { at: Position(at), next: Position(to), items }
     }
+}
+
+fn sum(mut totals: Totals, items: Totals) -> Totals {
+    for (total, items) in totals.iter_mut().zip(items) {
+        *total = total.saturating_add(items);
+    }
+    totals
 }
 
 impl Cursor {

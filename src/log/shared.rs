@@ -1,35 +1,47 @@
 //! What the writer, the readers and the once-a-second trim share.
 
-use std::fs::{self, File};
+use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::cursors::Cursors;
+use super::active::Active;
+use super::cursors::{self, Cursors};
 use super::damage::Damage;
-use super::disk;
+use super::disk::{Dir, segment_name};
+use super::flight::{Flight, Written};
 use super::frame::Totals;
 use super::frames::Frames;
 use super::queue::Queue;
 use super::recover::recover;
 use super::state::{Located, Segment, State};
-use super::tail::{Cache, Tail};
-use super::{Ack, Batch, Error, Settings};
-use crate::evidence::{Nanos, Position};
+use super::storage::{Open, Space, Storage, Stored};
+use super::tail::{Cache, Kept, Tail};
+use super::{Batch, Error, Settings};
+use crate::evidence::Position;
 use crate::ledger::Refusal;
+
+const LOCK: &str = "lock";
 
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    pub(super) dir: Dir,
     pub(super) queue: Queue,
+    pub(super) flight: Flight,
     pub(super) cursors: Cursors,
     pub(super) progress: watch::Sender<Progress>,
     state: Mutex<State>,
     damage: Mutex<Damage>,
     cache: Mutex<Cache>,
-    lock: File,
+    /// One at a time syncs and publishes, so that batches become visible in their order.
+    settling: Mutex<()>,
+    /// As it was measured last.
+    pub(super) space: Mutex<Option<Space>>,
+    /// Where the first segment of this process begins.
+    pub(super) first_base: u64,
+    lock: Arc<dyn Stored>,
 }
 
 /// What waiting readers are told.
@@ -40,30 +52,43 @@ pub(super) struct Progress {
 }
 
 impl Shared {
-    pub(super) fn open(settings: Settings) -> Result<Self, Error> {
-        let dir = settings.dir.clone();
-        disk::create_dir(&dir).map_err(Error::io(&dir))?;
+    pub(super) fn open(settings: Settings, storage: Arc<dyn Storage>) -> Result<Self, Error> {
+        let path = &settings.dir;
+        let dir = Dir::create(storage, path).map_err(Error::io(path))?;
+        let is_new =
+            matches!(dir.size(LOCK), Err(error) if error.kind() == io::ErrorKind::NotFound);
         let lock = lock_file(&dir)?;
-        let quarantine = dir.join("quarantine");
-        let mut damage = Damage::new(quarantine, settings.segment_bytes);
-        let segments = recover(&settings, &mut damage)?;
-        let path = dir.join("cursors");
-        let cursors = Cursors::load(path.clone()).map_err(Error::io(path))?;
-        // A power cut in memory mode may leave the cursors ahead. What they saw had positions,
-        // and those are not given again.
+        let mut damage = Damage::new(dir.clone(), settings.segment_bytes);
+        let segments = recover(&dir, &mut damage)?;
+        let io = Error::io(dir.path_of(cursors::NAME));
+        let cursors = Cursors::load(dir.clone()).map_err(io)?;
+        // A power cut in memory mode may leave the cursors ahead.
         let end = segments.back().map_or(0, |last| last.end).max(cursors.furthest());
+        let first_base = if is_new { end } else { leap(end, settings.bytes_max) };
         let cache_bytes = settings.tail_bytes / 4;
         let tail = Tail::new(settings.tail_bytes - cache_bytes);
-        Ok(Self {
+        let shared = Self {
             queue: Queue::new(settings.queue_bytes_max),
+            flight: Flight::default(),
             cursors,
             progress: watch::Sender::new(Progress { end, closed: false }),
             state: Mutex::new(State::new(segments, end, tail)),
             damage: Mutex::new(damage),
             cache: Mutex::new(Cache::new(cache_bytes)),
+            settling: Mutex::default(),
+            space: Mutex::default(),
+            first_base,
             lock,
             settings,
-        })
+            dir,
+        };
+        shared.measure();
+        Ok(shared)
+    }
+
+    /// A segment that has reached this size is followed by a new one.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.settings.segment_bytes.min(self.settings.bytes_max / 4).max(1)
     }
 
     /// One short moment: nobody does I/O while holding it.
@@ -88,7 +113,7 @@ impl Shared {
             }
             match state.locate(at) {
                 Located::At(segment, next) if next == at => segment,
-                Located::Gone { start } => return Err(gone(at, start)),
+                Located::Gone { start } => return Err(gone(at, start, None)),
                 _ => return Err(Error::NoBatch { at: Position(at) }),
             }
         };
@@ -97,9 +122,13 @@ impl Shared {
         }
         let frames = self.frames(&segment, at)?;
         let frame = frames.frame(at).map_err(|source| self.unreadable(&segment, source))?;
-        let frame = frame.ok_or(Error::NoBatch { at: Position(at) })?;
+        let Some(frame) = frame else {
+            self.still_there(at)?;
+            return Err(Error::NoBatch { at: Position(at) });
+        };
         let bytes = frames.payload(&frame).map_err(|source| self.unreadable(&segment, source))?;
         let Some(bytes) = bytes else {
+            self.still_there(at)?;
             let next = frame.next().min(segment.end);
             let items = difference(frame.before, frame.after());
             return Err(Error::Corrupt { at: Position(at), next: Position(next), items });
@@ -109,18 +138,28 @@ impl Shared {
         Ok(batch)
     }
 
+    /// What was trimmed while it was read may have been written over: that is no damage.
+    pub(super) fn still_there(&self, at: u64) -> Result<(), Error> {
+        let start = self.state().start();
+        if at < start { Err(gone(at, start, None)) } else { Ok(()) }
+    }
+
     /// Opens a segment; it may have been trimmed since it was located.
     pub(super) fn frames(&self, segment: &Segment, at: u64) -> Result<Frames, Error> {
-        let opened = Frames::open(&self.settings.dir, segment.base, segment.end);
+        let opened = self.open_frames(segment);
         opened.map_err(|source| {
             let start = self.state().start();
             let trimmed = source.kind() == io::ErrorKind::NotFound && at < start;
-            if trimmed { gone(at, start) } else { self.unreadable(segment, source) }
+            if trimmed { gone(at, start, None) } else { self.unreadable(segment, source) }
         })
     }
 
     pub(super) fn unreadable(&self, segment: &Segment, source: io::Error) -> Error {
-        Error::Io { path: self.segment_path(segment.base), source }
+        Error::Io { path: self.dir.path_of(&segment_name(segment.base)), source }
+    }
+
+    fn open_frames(&self, segment: &Segment) -> io::Result<Frames> {
+        Frames::open(&self.dir, segment.base, segment.end, segment.format)
     }
 
     /// What the log had counted at `at`.
@@ -142,8 +181,7 @@ impl Shared {
         if at <= segment.base {
             return Ok(segment.before);
         }
-        let frames = Frames::open(&self.settings.dir, segment.base, segment.end)?;
-        frames.totals_at(at, segment.before)
+        self.open_frames(&segment)?.totals_at(at, segment.before)
     }
 
     /// Items from `at` to the end. A segment that cannot be read counts from its begin.
@@ -160,35 +198,53 @@ impl Shared {
         Ok(difference(self.totals_at(from)?, self.totals_at(to)?))
     }
 
-    /// Refuses what the budget has no room for, after dropping what nobody needs any more.
-    pub(super) fn make_room(&self, need: u64) -> Result<(), Refusal> {
-        let budget = self.settings.bytes_max.saturating_sub(need);
-        let fits = || self.state().bytes <= budget;
-        if fits() {
-            return Ok(());
-        }
-        self.drop_passed(Nanos(0), budget);
-        if !fits() && self.save_cursors() {
-            self.drop_passed(Nanos(0), budget);
-        }
-        if fits() { Ok(()) } else { Err(Refusal::LogFull) }
+    /// Syncs what was written before, publishes it and answers its callers.
+    pub(super) fn settle(&self) {
+        let _one = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.flight.take();
+        let Some(active) = written.front().map(|first| Arc::clone(&first.active)) else { return };
+        let outcome = if self.state().is_active(&active) {
+            active.sync(&self.dir).map_err(|error| self.poison(&active, &error))
+        } else {
+            // A sync failed since it was written. The next one would succeed and mean nothing.
+            Err(Refusal::LogFailed)
+        };
+        self.answer(written, outcome);
     }
 
-    /// Drops what all cursors have passed and the window or the budget does not keep.
-    pub(super) fn trim(&self, now: Nanos) {
-        self.save_cursors();
-        self.drop_passed(now.before(self.settings.keep), self.settings.bytes_max);
-        if self.settings.ack == Ack::Memory {
-            self.sync_active();
+    /// The groups are as safe as the ack mode says, or none of them will be seen.
+    pub(super) fn answer(&self, written: VecDeque<Written>, outcome: Result<(), Refusal>) {
+        self.queue.done(written.iter().map(Written::bytes).sum());
+        let mut answers = Vec::new();
+        let mut published = Vec::new();
+        for group in written {
+            let positions = group.kept.iter().map(|kept| outcome.map(|()| kept.batch.position));
+            answers.extend(group.replies.into_iter().zip(positions.collect::<Vec<_>>()));
+            published.extend(group.kept);
         }
+        if outcome.is_ok() {
+            self.publish(published);
+        }
+        for (reply, answer) in answers {
+            // A caller that went away has its batch in the log all the same.
+            reply.send(answer).ok();
+        }
+    }
+
+    fn publish(&self, kept: Vec<Kept>) {
+        let end = {
+            let mut state = self.state();
+            state.publish(kept);
+            state.failing = false;
+            state.end
+        };
+        self.progress.send_modify(|progress| progress.end = end);
     }
 
     /// The end of the log's life in this process.
     pub(super) fn finish(&self) {
         self.save_cursors();
-        if self.settings.ack == Ack::Memory {
-            self.sync_active();
-        }
+        self.sync_written();
         self.end_readers();
         // The directory is free again even while a reader still drains.
         self.lock.unlock().ok();
@@ -199,66 +255,40 @@ impl Shared {
         self.progress.send_modify(|progress| progress.closed = true);
     }
 
-    /// The disk failed on the active segment: the writer goes on in a new one. The kernel marks
-    /// the pages of a failed sync as clean, so that to try again would succeed and mean nothing.
-    pub(super) fn poison(&self, error: &io::Error) {
+    /// The disk failed on the segment: the writer goes on in a new one. The kernel marks the
+    /// pages of a failed sync as clean, so that to try again would succeed and mean nothing.
+    pub(super) fn poison(&self, active: &Arc<Active>, error: &io::Error) -> Refusal {
         tracing::error!(%error, "log segment given up, the disk failed to sync it");
         let mut state = self.state();
-        state.active = None;
+        if state.is_active(active) {
+            state.active = None;
+            state.failing = true;
+        }
         state.poisoned += 1;
-        state.failing = true;
-    }
-
-    fn sync_active(&self) {
-        let Some(file) = self.state().active.clone() else { return };
-        if let Err(error) = file.sync_data() {
-            self.poison(&error);
-        }
-    }
-
-    fn save_cursors(&self) -> bool {
-        let saved = self.cursors.save();
-        if let Err(error) = &saved {
-            tracing::error!(%error, "cursors not saved, nothing is trimmed");
-        }
-        saved.is_ok()
-    }
-
-    fn drop_passed(&self, oldest: Nanos, budget: u64) {
-        let floor = self.cursors.floor();
-        let (dropped, start) = {
-            let mut state = self.state();
-            (state.drop_passed(floor, oldest, budget), state.start())
-        };
-        for base in &dropped {
-            let path = self.segment_path(*base);
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(%error, path = %path.display(), "trimmed segment not removed");
-            }
-        }
-        if !dropped.is_empty() {
-            self.damage().forget_before(start);
-        }
-    }
-
-    fn segment_path(&self, base: u64) -> PathBuf {
-        disk::segment_path(&self.settings.dir, base)
+        Refusal::LogFailed
     }
 }
 
-pub(super) fn gone(at: u64, start: u64) -> Error {
-    Error::Gone { at: Position(at), start: Position(start) }
+/// What a power cut took in memory mode had positions, of which somebody may still know. At most
+/// nine segments were not synced, each of no more than half the budget.
+fn leap(end: u64, bytes_max: u64) -> u64 {
+    // Where the positions end there is no room to leap.
+    end.checked_add(bytes_max.saturating_mul(5)).unwrap_or(end)
 }
 
-fn lock_file(dir: &std::path::Path) -> Result<File, Error> {
-    let path = dir.join("lock");
-    disk::lock(&path).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => Error::Locked { dir: dir.to_owned() },
-        _ => Error::Io { path, source },
+pub(super) fn gone(at: u64, start: u64, items: Option<Totals>) -> Error {
+    Error::Gone { at: Position(at), start: Position(start), items }
+}
+
+fn lock_file(dir: &Dir) -> Result<Arc<dyn Stored>, Error> {
+    let locked = dir.open(LOCK, Open::Any).and_then(|file| file.try_lock().map(|()| file));
+    locked.map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked { dir: dir.path().to_owned() },
+        _ => Error::Io { path: dir.path_of(LOCK), source },
     })
 }
 
-fn difference(from: Totals, to: Totals) -> Totals {
+pub(super) fn difference(from: Totals, to: Totals) -> Totals {
     let mut items = to;
     for (to, from) in items.iter_mut().zip(from) {
         *to = to.saturating_sub(from);

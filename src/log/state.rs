@@ -1,10 +1,11 @@
 //! What is known of the segments. No I/O: every answer is of one moment, under one lock.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::frame::Totals;
+use super::active::Active;
+use super::frame::{Format, Totals};
 use super::tail::{Kept, Tail};
 use crate::evidence::Nanos;
 
@@ -18,9 +19,10 @@ pub(super) struct Segment {
     pub(super) previous_end: u64,
     pub(super) before: Totals,
     pub(super) after: Totals,
-    /// The latest `received` up to its end.
+    /// The latest `received` in it; without batches that of the segment before.
     pub(super) newest: Nanos,
     pub(super) file_bytes: u64,
+    pub(super) format: Format,
 }
 
 #[derive(Debug)]
@@ -28,15 +30,31 @@ pub(super) struct State {
     pub(super) segments: VecDeque<Segment>,
     /// The end of what readers may see.
     pub(super) end: u64,
-    /// Size of all segments.
+    /// Size of all segments and spares.
     pub(super) bytes: u64,
     pub(super) tail: Tail,
-    /// The segment being written, for the background sync of [`super::Ack::Memory`].
-    pub(super) active: Option<Arc<File>>,
+    /// The segment being written.
+    pub(super) active: Option<Arc<Active>>,
+    /// Segments that are full and not yet synced, in memory mode.
+    pub(super) unsynced: VecDeque<Arc<Active>>,
+    /// Trimmed segments that wait to be written over.
+    pub(super) spares: VecDeque<Spare>,
+    /// The base of the segment being written, and when a trim saw it first.
+    active_seen: Option<(u64, Nanos)>,
     /// Segments given up because the disk failed on them.
     pub(super) poisoned: u64,
     /// Whether the latest group could not be written.
     pub(super) failing: bool,
+}
+
+/// The file of a trimmed segment. Its blocks are on disk already, which makes syncing what is
+/// written over them several times as fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spare {
+    pub(super) base: u64,
+    pub(super) bytes: u64,
+    /// When it was trimmed.
+    pub(super) since: Nanos,
 }
 
 /// Where a position leads.
@@ -52,14 +70,43 @@ pub(super) enum Located {
     End { at: u64 },
 }
 
+impl Segment {
+    /// A batch of it was received then. The clock may have been set back since the last one.
+    pub(super) fn receive(&mut self, is_first: bool, received: Nanos) {
+        self.newest = if is_first { received } else { self.newest.max(received) };
+    }
+
+    /// Where in the file a position lies.
+    pub(super) fn offset(&self, at: u64) -> u64 {
+        let opening = self.format.version.opening_bytes() as u64;
+        at.saturating_sub(self.base).saturating_add(opening)
+    }
+}
+
 impl State {
     pub(super) fn new(segments: VecDeque<Segment>, end: u64, tail: Tail) -> Self {
         let bytes = segments.iter().map(|segment| segment.file_bytes).sum();
-        Self { segments, end, bytes, tail, active: None, poisoned: 0, failing: false }
+        Self {
+            segments,
+            end,
+            bytes,
+            tail,
+            active: None,
+            unsynced: VecDeque::new(),
+            spares: VecDeque::new(),
+            active_seen: None,
+            poisoned: 0,
+            failing: false,
+        }
     }
 
     pub(super) fn start(&self) -> u64 {
         self.segments.front().map_or(self.end, |segment| segment.previous_end.min(segment.base))
+    }
+
+    /// Items counted before the start.
+    pub(super) fn totals_at_start(&self) -> Totals {
+        self.segments.front().map_or([0; 3], |segment| segment.before)
     }
 
     /// Items counted up to the end.
@@ -100,29 +147,70 @@ impl State {
     pub(super) fn publish(&mut self, group: Vec<Kept>) {
         let Some(segment) = self.segments.back_mut() else { return };
         for kept in group {
-            let grown = kept.batch.next.0.saturating_sub(kept.batch.position.0);
+            segment.receive(segment.end == segment.base, kept.batch.head.received);
             segment.end = kept.batch.next.0;
             segment.after = kept.after;
-            segment.newest = segment.newest.max(kept.batch.head.received);
-            segment.file_bytes = segment.file_bytes.saturating_add(grown);
-            self.bytes = self.bytes.saturating_add(grown);
             self.tail.push(kept);
         }
         self.end = segment.end;
     }
 
-    pub(super) fn open_segment(&mut self, segment: Segment, file: Arc<File>) {
+    pub(super) fn open_segment(&mut self, segment: Segment, active: Arc<Active>) {
         self.bytes = self.bytes.saturating_add(segment.file_bytes);
         self.segments.push_back(segment);
-        self.active = Some(file);
+        self.active = Some(active);
     }
 
-    /// The last segment's file is larger than what was published of it.
+    pub(super) fn is_active(&self, active: &Arc<Active>) -> bool {
+        self.active.as_ref().is_some_and(|one| Arc::ptr_eq(one, active))
+    }
+
+    /// The size of the last segment's file, which is more than what was published of it.
     pub(super) fn resize_last(&mut self, file_bytes: u64) {
         let Some(segment) = self.segments.back_mut() else { return };
         let others = self.bytes.saturating_sub(segment.file_bytes);
         segment.file_bytes = file_bytes;
         self.bytes = others.saturating_add(file_bytes);
+    }
+
+    /// What lies ahead of a position.
+    pub(super) fn bytes_from(&self, at: u64) -> u64 {
+        let ahead = |segment: &Segment| segment.end.saturating_sub(segment.base.max(at));
+        self.segments.iter().map(ahead).fold(0, u64::saturating_add)
+    }
+
+    /// Size of what no trim can drop while nothing before `floor` is needed.
+    pub(super) fn bytes_held(&self, floor: u64) -> u64 {
+        let held = self.segments.iter().filter(|segment| segment.end > floor);
+        held.map(|segment| segment.file_bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Whether the segment being written has been so for longer than `stale`, and has room that it
+    /// has not used. Said once for each segment.
+    pub(super) fn is_untidy(&mut self, now: Nanos, stale: Duration) -> bool {
+        let Some(active) = &self.active else { return false };
+        let (base, since) = *self.active_seen.get_or_insert((active.base, now));
+        if base != active.base {
+            self.active_seen = Some((active.base, now));
+            return false;
+        }
+        let is_due = since < now.before(stale);
+        if is_due {
+            self.active_seen = Some((base, Nanos(u64::MAX)));
+        }
+        is_due
+    }
+
+    pub(super) fn add_spare(&mut self, spare: Spare) {
+        self.bytes = self.bytes.saturating_add(spare.bytes);
+        self.spares.push_back(spare);
+    }
+
+    /// The oldest of the spares, if it has been one since `before`.
+    pub(super) fn take_spare(&mut self, before: Nanos) -> Option<Spare> {
+        let spare = self.spares.pop_front_if(|spare| spare.since <= before)?;
+        self.bytes = self.bytes.saturating_sub(spare.bytes);
+        Some(spare)
     }
 
     /// Forgets the last segment, unless it alone tells where the log ends.
@@ -136,19 +224,23 @@ impl State {
     }
 
     /// Forgets the oldest segments that lie before `floor` and are older than `oldest` or in the
-    /// way of the budget, and returns their bases. The last one stays: its name is what tells a
-    /// restart where the log ends.
-    pub(super) fn drop_passed(&mut self, floor: u64, oldest: Nanos, budget: u64) -> Vec<u64> {
+    /// way of the budget, and returns them. The last one stays: its name is what tells a restart
+    /// where the log ends.
+    pub(super) fn drop_passed(&mut self, floor: u64, oldest: Nanos, budget: u64) -> Vec<Segment> {
+        // What lies before other evidence is no younger than it, whatever the clock was then.
+        let mut newest: Vec<Nanos> = Vec::with_capacity(self.segments.len());
+        for segment in self.segments.iter().rev() {
+            newest.push(newest.last().map_or(segment.newest, |after| segment.newest.min(*after)));
+        }
         let mut dropped = Vec::new();
-        while self.segments.len() > 1 {
+        while let Some(newest) = newest.pop().filter(|_| self.segments.len() > 1) {
             let Some(front) = self.segments.front() else { break };
-            let wanted = front.newest < oldest || self.bytes > budget;
+            let wanted = newest < oldest || self.bytes > budget;
             if front.end > floor || !wanted {
                 break;
             }
             self.bytes = self.bytes.saturating_sub(front.file_bytes);
-            dropped.push(front.base);
-            self.segments.pop_front();
+            dropped.extend(self.segments.pop_front());
         }
         dropped
     }
@@ -161,7 +253,12 @@ mod tests {
     fn segment(base: u64, end: u64, previous_end: u64) -> Segment {
         let newest = Nanos(end);
         let (before, after) = ([0; 3], [0; 3]);
-        Segment { base, end, previous_end, before, after, newest, file_bytes: 10 }
+        let format = Format::marked(1);
+        Segment { base, end, previous_end, before, after, newest, file_bytes: 10, format }
+    }
+
+    fn bases(dropped: Vec<Segment>) -> Vec<u64> {
+        dropped.iter().map(|segment| segment.base).collect()
     }
 
     fn state(segments: &[Segment]) -> State {
@@ -185,20 +282,37 @@ mod tests {
     #[test]
     fn the_last_segment_is_never_dropped() {
         let mut state = state(&[segment(0, 10, 0), segment(10, 20, 10)]);
-        assert_eq!(state.drop_passed(u64::MAX, Nanos(u64::MAX), 0), [0]);
+        assert_eq!(bases(state.drop_passed(u64::MAX, Nanos(u64::MAX), 0)), [0]);
         assert_eq!((state.start(), state.bytes), (10, 10));
     }
 
     #[test]
     fn a_passed_segment_stays_while_it_is_young_and_the_budget_allows() {
         let mut state = state(&[segment(0, 10, 0), segment(10, 20, 10)]);
-        assert_eq!(state.drop_passed(20, Nanos(10), 20), Vec::<u64>::new());
-        assert_eq!(state.drop_passed(20, Nanos(11), 20), [0]);
+        assert_eq!(bases(state.drop_passed(20, Nanos(10), 20)), Vec::<u64>::new());
+        assert_eq!(bases(state.drop_passed(20, Nanos(11), 20)), [0]);
     }
 
     #[test]
     fn a_segment_ahead_of_the_slowest_cursor_stays_whatever_the_budget() {
         let mut state = state(&[segment(0, 10, 0), segment(10, 20, 10)]);
-        assert_eq!(state.drop_passed(9, Nanos(u64::MAX), 0), Vec::<u64>::new());
+        assert_eq!(bases(state.drop_passed(9, Nanos(u64::MAX), 0)), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn what_a_wrong_clock_stamped_leaves_with_what_came_after_it() {
+        let far = Segment { newest: Nanos(u64::MAX), ..segment(0, 10, 0) };
+        let mut state = state(&[far, segment(10, 20, 10), segment(20, 30, 20)]);
+        assert_eq!(bases(state.drop_passed(30, Nanos(20), 100)), Vec::<u64>::new());
+        assert_eq!(bases(state.drop_passed(30, Nanos(21), 100)), [0, 10]);
+    }
+
+    #[test]
+    fn what_lies_ahead_is_counted_without_gaps() {
+        let state = state(&[segment(0, 10, 0), segment(1000, 1010, 10)]);
+        assert_eq!(
+            [0, 5, 10, 500, 1004, 2000].map(|at| state.bytes_from(at)),
+            [20, 15, 10, 10, 6, 0]
+        );
     }
 }

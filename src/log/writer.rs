@@ -1,30 +1,39 @@
-//! The one thread that writes: group after group, each with one write and one sync.
+//! The one thread that writes: group after group, each with one write.
 
-use std::fs::{self, File};
-use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use super::disk;
-use super::frame::{FRAME_BYTES, Frame, OPENING_BYTES, Opening};
+use super::active::Active;
+use super::disk::{self, segment_name};
+use super::flight::Written;
+use super::frame::{FRAME_BYTES, Format, Frame, OPENING_BYTES, Opening, Totals};
+use super::handle::Farewell;
 use super::queue::Pending;
 use super::shared::Shared;
 use super::state::Segment;
 use super::tail::Kept;
 use super::{Ack, Batch};
+use crate::evidence::Nanos;
 use crate::ledger::Refusal;
+
+/// Full segments that memory mode leaves to the next trim to sync. Past it the writer waits for
+/// them: it is faster than the disk, and a power cut must not take more positions than
+/// [`Shared::open`] leaps over.
+const UNSYNCED_MAX: usize = 8;
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    pub(super) active: Option<Active>,
+    pub(super) writing: Option<Writing>,
     /// Where the next segment begins at the earliest.
     next_base: u64,
 }
 
-/// The segment being written.
-pub(super) struct Active {
-    pub(super) file: Arc<File>,
-    base: u64,
-    end: u64,
+/// How far the segment is written. What is published of it may be less.
+pub(super) struct Writing {
+    pub(super) active: Arc<Active>,
+    pub(super) end: u64,
+    after: Totals,
+    file_bytes: u64,
 }
 
 /// Headers and batches of one group, ready to write.
@@ -32,45 +41,41 @@ struct Group {
     headers: Vec<[u8; FRAME_BYTES]>,
     kept: Vec<Kept>,
     end: u64,
-}
-
-/// Callers must not wait for a writer that is no more, whatever ended it.
-struct Farewell(Arc<Shared>);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        self.0.queue.abandon();
-    }
+    after: Totals,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let next_base = shared.state().end;
-        Self { shared, active: None, next_base }
+        let next_base = shared.first_base;
+        Self { shared, writing: None, next_base }
     }
 
     /// Until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let _farewell = Farewell(Arc::clone(&self.shared));
         while let Some(group) = self.shared.queue.take(self.room()) {
-            self.commit(group);
+            if group.is_empty() {
+                self.tidy();
+            } else {
+                self.write(group);
+            }
         }
+        self.seal();
     }
 
-    pub(super) fn commit(&mut self, group: Vec<Pending>) {
-        let bytes = group.iter().map(|pending| pending.clean.bytes().len()).sum();
-        let stored = self.store(&group);
-        self.shared.queue.done(bytes);
-        match stored {
-            Ok(kept) => {
-                let positions: Vec<_> = kept.iter().map(|kept| kept.batch.position).collect();
-                self.publish(kept);
-                for (pending, position) in group.into_iter().zip(positions) {
-                    // A caller that went away has its batch in the log all the same.
-                    pending.reply.send(Ok(position)).ok();
+    pub(super) fn write(&mut self, group: Vec<Pending>) {
+        match self.store(&group) {
+            Ok((active, kept)) => {
+                let replies = group.into_iter().map(|pending| pending.reply).collect();
+                let written = Written { active, kept, replies };
+                match self.shared.settings.ack {
+                    Ack::Wal => self.shared.flight.push(written),
+                    Ack::Memory => self.shared.answer([written].into(), Ok(())),
                 }
             }
             Err(refusal) => {
+                let bytes = group.iter().map(|pending| pending.clean.bytes().len()).sum();
+                self.shared.queue.done(bytes);
                 for pending in group {
                     pending.reply.send(Err(refusal)).ok();
                 }
@@ -78,148 +83,185 @@ impl Writer {
         }
     }
 
-    fn publish(&self, kept: Vec<Kept>) {
-        let end = {
-            let mut state = self.shared.state();
-            state.publish(kept);
-            state.failing = false;
-            state.end
-        };
-        self.shared.progress.send_modify(|progress| progress.end = end);
-    }
-
-    /// On return the batches are as safe as the ack mode says; or none of them will be seen.
-    fn store(&mut self, group: &[Pending]) -> Result<Vec<Kept>, Refusal> {
-        let need = group.iter().map(Pending::frame_bytes).sum::<u64>();
-        self.shared.make_room(need.saturating_add(OPENING_BYTES as u64))?;
+    /// On return the kernel has the batches; or none of them will be seen.
+    fn store(&mut self, group: &[Pending]) -> Result<(Arc<Active>, Vec<Kept>), Refusal> {
         self.heed_poison();
         if self.left() == 0 {
             self.seal();
         }
-        let mut active = match self.active.take() {
-            Some(active) => active,
-            None => self.create().map_err(|error| self.refuse("create segment", &error))?,
+        let need = group.iter().map(Pending::frame_bytes).sum::<u64>();
+        let mut writing = match self.writing.take() {
+            Some(writing) => writing,
+            None => self.create(need)?,
         };
-        let Some(group) = self.frames(&active, group) else {
-            self.active = Some(active);
-            return Err(Refusal::LogFailed);
+        let grown = writing.offset().saturating_add(need);
+        let room = self.shared.make_room(grown.saturating_sub(writing.file_bytes));
+        let framed = room.and_then(|()| writing.frames(group).ok_or(Refusal::LogFailed));
+        let group = match framed {
+            Ok(group) => group,
+            Err(refusal) => {
+                self.writing = Some(writing);
+                return Err(refusal);
+            }
         };
-        if let Err(error) = active.write(&group) {
+        if let Err(error) = writing.write(&group) {
             let refusal = self.refuse("write", &error);
-            match active.cut_back() {
-                Ok(()) => self.active = Some(active),
-                Err(_) => self.give_up(&active, group.end),
+            match self.cut_back(&mut writing) {
+                Ok(()) => self.writing = Some(writing),
+                Err(_) => self.give_up(&writing, group.end),
             }
             return Err(refusal);
         }
-        if self.shared.settings.ack == Ack::Wal
-            && let Err(error) = active.file.sync_data()
-        {
-            self.shared.poison(&error);
-            // Should the bytes stay, the next segment says that they do not count.
-            active.cut_back().ok();
-            self.give_up(&active, group.end);
-            return Err(Refusal::LogFailed);
-        }
-        active.end = group.end;
-        self.next_base = group.end;
-        self.active = Some(active);
-        Ok(group.kept)
+        (writing.end, writing.after) = (group.end, group.after);
+        let file_bytes = grown.max(writing.file_bytes);
+        self.resize(&mut writing, file_bytes);
+        let active = Arc::clone(&writing.active);
+        self.writing = Some(writing);
+        Ok((active, group.kept))
     }
 
     /// What the next group may take: the rest of its segment.
-    fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         match self.left() {
-            0 => self.segment_bytes(),
+            0 => self.shared.segment_bytes(),
             left => left,
         }
     }
 
-    /// What the active segment may still take. A group of one batch may go past it.
+    /// What the segment may still take. A group of one batch may go past it.
     fn left(&self) -> u64 {
-        let written = self.active.as_ref().map_or(0, |active| active.end - active.base);
-        self.segment_bytes().saturating_sub(written)
+        let written = self.writing.as_ref().map_or(0, |writing| writing.end - writing.active.base);
+        self.shared.segment_bytes().saturating_sub(written)
     }
 
-    fn segment_bytes(&self) -> u64 {
-        let settings = &self.shared.settings;
-        settings.segment_bytes.min(settings.bytes_max / 4).max(1)
-    }
-
-    /// The background sync of the active segment may have failed.
+    /// A sync has failed since: nothing that it was to cover may be trusted.
     fn heed_poison(&mut self) {
-        if self.shared.state().active.is_none() {
-            self.active = None;
-        }
-    }
-
-    /// Ends the active segment. All but the last are synced, so that a start reads the last alone.
-    fn seal(&mut self) {
-        let Some(active) = self.active.take() else { return };
-        if self.shared.settings.ack == Ack::Memory
-            && let Err(error) = active.file.sync_data()
+        let is_active = |writing: &Writing| self.shared.state().is_active(&writing.active);
+        if self.writing.as_ref().is_some_and(|writing| !is_active(writing))
+            && let Some(writing) = self.writing.take()
         {
-            self.shared.poison(&error);
+            self.give_up(&writing, writing.end);
         }
     }
 
-    pub(super) fn create(&self) -> io::Result<Active> {
-        let (opening, last_base) = {
-            let state = self.shared.state();
-            let last = state.segments.back();
-            let last_base = last.map(|last| last.base);
-            let previous_end = last.map_or(self.next_base, |last| last.end);
-            let (before, newest) = (state.totals(), state.newest());
-            (Opening { base: self.next_base, previous_end, before, newest }, last_base)
-        };
-        // An empty segment has the name already.
-        let base = last_base.map_or(0, |last| last.saturating_add(1)).max(opening.base);
-        let opening = Opening { base, ..opening };
-        let file = Arc::new(disk::create_segment(&self.shared.settings.dir, &opening)?);
-        let Opening { previous_end, before, newest, .. } = opening;
-        let file_bytes = OPENING_BYTES as u64;
+    /// Ends the segment. Acknowledged with the disk, it is synced before the next one is created,
+    /// so that a start has to read the last one alone.
+    pub(super) fn seal(&mut self) {
+        self.shared.settle();
+        self.heed_poison();
+        self.tidy();
+        let Some(writing) = self.writing.take() else { return };
+        self.next_base = writing.end;
+        let mut state = self.shared.state();
+        state.active = None;
+        if self.shared.settings.ack == Ack::Memory {
+            state.unsynced.push_back(writing.active);
+            let is_behind = state.unsynced.len() > UNSYNCED_MAX;
+            drop(state);
+            if is_behind {
+                self.shared.sync_full();
+            }
+        }
+    }
+
+    /// Gives up the room that the segment has not used. Should the disk refuse, nobody minds what
+    /// lies behind the last batch.
+    pub(super) fn tidy(&mut self) {
+        if let Some(mut writing) = self.writing.take() {
+            self.cut_back(&mut writing).ok();
+            self.writing = Some(writing);
+        }
+    }
+
+    /// Removes what lies behind the last good batch.
+    fn cut_back(&self, writing: &mut Writing) -> io::Result<()> {
+        let good = writing.offset();
+        writing.active.file.set_len(good)?;
+        self.resize(writing, good);
+        Ok(())
+    }
+
+    fn resize(&self, writing: &mut Writing, file_bytes: u64) {
+        if writing.file_bytes != file_bytes {
+            writing.file_bytes = file_bytes;
+            self.shared.state().resize_last(file_bytes);
+        }
+    }
+
+    pub(super) fn create(&self, need: u64) -> Result<Writing, Refusal> {
+        let opening = self.opening();
+        let spare = self.shared.state().take_spare(Nanos(u64::MAX));
+        let opening_bytes = OPENING_BYTES as u64;
+        if spare.is_none() {
+            self.shared.make_room(need.saturating_add(opening_bytes))?;
+        }
+        let room = self.shared.settings.bytes_max.saturating_sub(self.shared.state().bytes);
+        let bytes = self.shared.segment_bytes().saturating_add(opening_bytes).min(room);
+        let created = Active::create(&self.shared.dir, &opening, bytes, spare);
+        let created = created.and_then(|active| self.first_lasts(active));
+        let (file_bytes, active) =
+            created.map_err(|error| self.refuse("create segment", &error))?;
+        let Opening { base, previous_end, before, newest, format } = opening;
+        let after = before;
         let segment =
-            Segment { base, end: base, previous_end, before, after: before, newest, file_bytes };
-        self.shared.state().open_segment(segment, Arc::clone(&file));
-        Ok(Active { file, base, end: base })
+            Segment { base, end: base, previous_end, before, after, newest, file_bytes, format };
+        self.shared.state().open_segment(segment, Arc::clone(&active));
+        Ok(Writing { active, end: base, after, file_bytes })
     }
 
-    /// `None` where the positions end.
-    fn frames(&self, active: &Active, group: &[Pending]) -> Option<Group> {
-        let mut before = self.shared.state().totals();
-        let mut position = active.end;
-        let mut headers = Vec::with_capacity(group.len());
-        let mut kept = Vec::with_capacity(group.len());
-        for pending in group {
-            let bytes = pending.clean.bytes().clone();
-            let length = u32::try_from(bytes.len()).ok()?;
-            let (payload_crc, head) = (pending.payload_crc, *pending.clean.head());
-            let frame = Frame { position, length, payload_crc, before, head };
-            position.checked_add(pending.frame_bytes())?;
-            headers.push(frame.encode());
-            let after = frame.after();
-            kept.push(Kept { batch: Batch::new(&frame, bytes), before, after });
-            (position, before) = (frame.next(), after);
+    /// The first segment of a process in memory mode lasts before it is used, so that the next
+    /// process knows at least from where this one gave positions.
+    fn first_lasts(&self, active: Active) -> io::Result<(u64, Arc<Active>)> {
+        let is_first = self.next_base == self.shared.first_base;
+        if is_first && self.shared.settings.ack == Ack::Memory {
+            active.sync(&self.shared.dir).inspect_err(|_| {
+                self.shared.dir.remove(&segment_name(active.base)).ok();
+            })?;
         }
-        Some(Group { headers, kept, end: position })
+        Ok((active.file.size()?, Arc::new(active)))
     }
 
-    /// Leaves a segment with bytes that nobody may trust. The positions are not used again. One
-    /// without a good batch is removed: a disk that keeps failing must not pile them up.
-    fn give_up(&mut self, active: &Active, end: u64) {
+    fn opening(&self) -> Opening {
+        let state = self.shared.state();
+        let last = state.segments.back();
+        // An empty segment has the name already.
+        let after_last = last.map_or(0, |last| last.base.saturating_add(1));
+        Opening {
+            base: self.next_base.max(after_last),
+            previous_end: last.map_or(state.end, |last| last.end),
+            before: state.totals(),
+            newest: state.newest(),
+            format: Format::marked(fastrand::u64(1..)),
+        }
+    }
+
+    /// Leaves a segment with bytes that nobody may trust. The positions up to `end` are not used
+    /// again. One without a good batch is removed: a disk that keeps failing must not pile them up.
+    fn give_up(&mut self, writing: &Writing, end: u64) {
+        self.shared.settle();
         self.next_base = end;
-        let size = active.file.metadata().map(|metadata| metadata.len());
+        let active = &writing.active;
+        let published = {
+            let mut state = self.shared.state();
+            if state.is_active(active) && self.shared.settings.ack == Ack::Memory {
+                state.unsynced.push_back(Arc::clone(active));
+            }
+            state.active = None;
+            state.segments.back().map_or(active.base, |last| last.end)
+        };
+        // Should the bytes stay, the next segment says that they do not count.
+        active.file.set_len(active.offset(published)).ok();
+        let size = active.file.size();
         let removed = {
             let mut state = self.shared.state();
-            state.active = None;
             if let Ok(size) = size {
                 state.resize_last(size);
             }
-            active.end == active.base && state.remove_last()
+            published == active.base && state.remove_last()
         };
         if removed {
             // One that stays is found empty by the next start.
-            fs::remove_file(disk::segment_path(&self.shared.settings.dir, active.base)).ok();
+            self.shared.dir.remove(&segment_name(active.base)).ok();
         }
     }
 
@@ -234,34 +276,38 @@ impl Writer {
     }
 }
 
-impl Active {
-    /// One vectored write, without copying a payload.
+impl Writing {
+    /// `None` where the positions end.
+    fn frames(&self, group: &[Pending]) -> Option<Group> {
+        let mut before = self.after;
+        let mut position = self.end;
+        let mut headers = Vec::with_capacity(group.len());
+        let mut kept = Vec::with_capacity(group.len());
+        let format = self.active.format;
+        for pending in group {
+            let bytes = pending.clean.bytes().clone();
+            let length = u32::try_from(bytes.len()).ok()?;
+            let (payload_crc, head) = (pending.payload_crc, *pending.clean.head());
+            let frame = Frame { position, length, payload_crc, before, head, format };
+            position.checked_add(pending.frame_bytes())?;
+            headers.push(frame.encode());
+            let after = frame.after();
+            kept.push(Kept { batch: Batch::new(&frame, bytes), before, after });
+            (position, before) = (frame.next(), after);
+        }
+        Some(Group { headers, kept, end: position, after: before })
+    }
+
     fn write(&self, group: &Group) -> io::Result<()> {
-        let mut file = self.file.as_ref();
-        file.seek(SeekFrom::Start(self.offset()))?;
         let mut slices = Vec::with_capacity(2 * group.kept.len());
         for (header, kept) in group.headers.iter().zip(&group.kept) {
             slices.push(IoSlice::new(header));
             slices.push(IoSlice::new(&kept.batch.bytes));
         }
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            match file.write_vectored(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes what a failed group has left behind the last good batch.
-    pub(super) fn cut_back(&self) -> io::Result<()> {
-        self.file.set_len(self.offset())
+        disk::write_all(self.active.file.as_ref(), &mut slices, self.offset())
     }
 
     fn offset(&self) -> u64 {
-        (self.end - self.base).saturating_add(OPENING_BYTES as u64)
+        self.active.offset(self.end)
     }
 }

@@ -1,6 +1,7 @@
 //! What a crash or a bad disk leaves is opened, and the loss is what it has to be.
 
-use super::super::frame::{FRAME_BYTES, OPENING_BYTES};
+use super::super::active::Active;
+use super::super::frame::{FRAME_BYTES, Format, OPENING_BYTES, Opening};
 use super::super::{Corrupt, Cursor};
 use super::*;
 
@@ -61,7 +62,7 @@ fn a_crash_while_a_segment_is_created_leaves_nothing_to_clean_up() {
     for length in 0..=OPENING_BYTES {
         let image = crash_image(dir.path());
         let first = fs::read(segment_files(dir.path()).remove(0)).unwrap();
-        let next = super::super::disk::segment_path(image.path(), log.end().0);
+        let next = image.path().join(segment_name(log.end().0));
         fs::write(next, &first[..length.min(OPENING_BYTES - 1)]).unwrap();
 
         let reopened = Log::open(settings(image.path(), Ack::Memory)).unwrap();
@@ -134,7 +135,7 @@ fn a_damaged_opening_costs_no_batch() {
 #[test]
 fn a_segment_that_is_gone_is_a_loss_of_its_items_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(Settings { segment_bytes: 100, ..from_disk(dir.path()) }).unwrap();
+    let log = Log::open(Settings { segment_bytes: 120, ..from_disk(dir.path()) }).unwrap();
     append_all(&log, &["one", "two", "three", "four", "five", "six"]);
     log.close();
     let files = segment_files(dir.path());
@@ -152,12 +153,12 @@ fn a_segment_that_is_gone_is_a_loss_of_its_items_and_no_more() {
 #[test]
 fn a_log_of_a_later_version_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(Settings { segment_bytes: 100, ..from_disk(dir.path()) }).unwrap();
+    let log = Log::open(Settings { segment_bytes: 120, ..from_disk(dir.path()) }).unwrap();
     append_all(&log, &["one", "two", "three"]);
     log.close();
     let files = segment_files(dir.path());
     let mut newer = fs::read(&files[1]).unwrap();
-    newer[8] = 2;
+    newer[8] = 3;
     let crc = crc32fast::hash(&newer[..12]);
     newer[12..16].copy_from_slice(&crc.to_le_bytes());
     fs::write(&files[1], newer).unwrap();
@@ -166,7 +167,7 @@ fn a_log_of_a_later_version_is_refused_and_left_as_it_is() {
 
     let refused = Log::open(from_disk(dir.path()));
 
-    assert!(matches!(refused, Err(Error::Newer { version: 2, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Newer { version: 3, .. })), "{refused:?}");
     let after: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
     assert_eq!(after, before);
 }
@@ -198,7 +199,7 @@ fn a_segment_of_noise_is_set_aside_and_the_log_goes_on() {
     let log = Log::open(from_disk(dir.path())).unwrap();
     append(&log, "one").unwrap();
     log.close();
-    let noise = super::super::disk::segment_path(dir.path(), log.end().0 + 5);
+    let noise = dir.path().join(segment_name(log.end().0 + 5));
     fs::write(&noise, [0xf7; 3000]).unwrap();
 
     let log = Log::open(from_disk(dir.path())).unwrap();
@@ -211,10 +212,10 @@ fn a_segment_of_noise_is_set_aside_and_the_log_goes_on() {
 #[test]
 fn positions_near_their_end_are_refused_and_not_wrapped() {
     let dir = tempfile::tempdir().unwrap();
-    let base = u64::MAX - 200;
-    let opening =
-        super::super::frame::Opening { base, previous_end: base, before: [0; 3], newest: Nanos(0) };
-    super::super::disk::create_segment(dir.path(), &opening).unwrap();
+    let base = u64::MAX - 220;
+    let (before, newest, format) = ([0; 3], Nanos(0), Format::marked(1));
+    let opening = Opening { base, previous_end: base, before, newest, format };
+    Active::create(&dir_of(dir.path()), &opening, 0, None).unwrap();
     let log = Log::open(from_disk(dir.path())).unwrap();
     append(&log, "one").unwrap();
     append(&log, "two").unwrap();

@@ -5,14 +5,16 @@ use std::io::Write;
 
 use tokio::sync::oneshot;
 
+use super::super::Corrupt;
+use super::super::active::Active;
+use super::super::frame::FRAME_BYTES;
 use super::super::queue::Pending;
 use super::super::writer::Writer;
-use super::super::{Corrupt, disk};
 use super::*;
 
 /// A writer without its thread, so that its file can be exchanged for one that fails.
 fn writer(dir: &Path, ack: Ack) -> Writer {
-    let shared = Shared::open(settings(dir, ack)).unwrap();
+    let shared = Shared::open(settings(dir, ack), Arc::new(System)).unwrap();
     Writer::new(Arc::new(shared))
 }
 
@@ -20,17 +22,21 @@ fn commit(writer: &mut Writer, text: &str) -> Result<Position, Refusal> {
     let (reply, mut answer) = oneshot::channel();
     let clean = clean(text);
     let payload_crc = crc32fast::hash(clean.bytes());
-    writer.commit(vec![Pending { clean, payload_crc, reply }]);
+    writer.write(vec![Pending { clean, payload_crc, reply }]);
+    writer.shared.settle();
     answer.try_recv().unwrap()
 }
 
 /// The real thing that fails: `/dev/full` has no room, `/dev/null` cannot be synced.
 fn exchange(writer: &mut Writer, device: &str) {
     let device = OpenOptions::new().read(true).write(true).open(device).unwrap();
-    let mut active = writer.active.take().unwrap_or_else(|| writer.create().unwrap());
-    active.file = Arc::new(device);
-    writer.shared.state().active = Some(Arc::clone(&active.file));
-    writer.active = Some(active);
+    let mut writing = writer.writing.take().unwrap_or_else(|| writer.create(0).unwrap());
+    // Nothing of the room of the real file is left.
+    writer.shared.state().resize_last(writing.active.offset(writing.end));
+    let active = Arc::new(Active::of(Arc::new(device), &writing.active));
+    writer.shared.state().active = Some(Arc::clone(&active));
+    writing.active = active;
+    writer.writing = Some(writing);
 }
 
 #[test]
@@ -55,8 +61,8 @@ fn a_failing_sync_refuses_the_group_and_gives_its_segment_up() {
     assert!(writer.shared.state().failing);
 
     let third = commit(&mut writer, "three").unwrap();
-    let frame = 72 + 3;
-    assert_eq!(third, Position(3 * frame - frame), "the refused position is not given again");
+    let frame = FRAME_BYTES as u64 + 3;
+    assert_eq!(third, Position(2 * frame), "the refused position is not given again");
     assert_eq!(payloads(&writer.shared, Position(0)), ["one", "three"]);
     let state = writer.shared.state();
     assert_eq!((state.poisoned, state.failing), (1, false));
@@ -67,28 +73,17 @@ fn what_a_refused_group_left_behind_does_not_count_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = writer(dir.path(), Ack::Wal);
     commit(&mut first, "one").unwrap();
-    let file = Arc::clone(&first.active.as_ref().unwrap().file);
+    let file = segment_files(dir.path()).remove(0);
     exchange(&mut first, "/dev/null");
     commit(&mut first, "two").unwrap_err();
-    file.as_ref().write_all(b"what could not be cut off").unwrap();
+    let mut file = OpenOptions::new().append(true).open(file).unwrap();
+    file.write_all(b"what could not be cut off").unwrap();
     commit(&mut first, "three").unwrap();
     drop(first);
 
     let second = writer(dir.path(), Ack::Wal);
     assert_eq!(payloads(&second.shared, Position(0)), ["one", "three"]);
     assert_eq!(second.shared.damage().corrupt, Corrupt::default());
-}
-
-#[test]
-fn a_failed_write_is_cut_off() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = writer(dir.path(), Ack::Wal);
-    commit(&mut writer, "one").unwrap();
-    let active = writer.active.as_ref().unwrap();
-    let good = active.file.metadata().unwrap().len();
-    active.file.as_ref().write_all(b"half a batch").unwrap();
-    active.cut_back().unwrap();
-    assert_eq!(active.file.metadata().unwrap().len(), good);
 }
 
 #[test]
@@ -99,7 +94,7 @@ fn a_disk_that_keeps_failing_leaves_no_pile_of_segments() {
         exchange(&mut writer, "/dev/null");
         commit(&mut writer, "one").unwrap_err();
     }
-    assert_eq!(disk::segments(dir.path()).unwrap().len(), 1);
+    assert_eq!(segment_files(dir.path()).len(), 1);
 }
 
 #[test]
@@ -123,7 +118,7 @@ fn in_memory_mode_a_failing_background_sync_takes_nothing_back() {
     assert_eq!(writer.shared.state().poisoned, 1);
     commit(&mut writer, "two").unwrap();
     assert_eq!(payloads(&writer.shared, Position(0)), ["one", "two"]);
-    assert_eq!(disk::segments(dir.path()).unwrap().len(), 2);
+    assert_eq!(segment_files(dir.path()).len(), 2);
 }
 
 /// A file system of 256 KiB. Needs root.

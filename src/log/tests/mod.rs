@@ -1,11 +1,17 @@
-//! The log against a real directory. What crashes leave is made by copying, cutting and flipping
-//! the files of a log that is still open.
+//! The log against a real directory: what crashes leave is made by copying, cutting and flipping
+//! the files of a log that is still open. And against [`simfs`], whose plug can be pulled.
 
 mod budget;
 mod crash;
 mod faults;
+mod machine;
 mod model;
 mod order;
+mod power;
+mod simfs;
+mod simulated;
+mod steps;
+mod version;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +20,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::disk::{Dir, segment_name};
 use super::reader::Reader;
 use super::shared::Shared;
+use super::storage::System;
 use super::{Ack, Batch, Error, Log, Settings};
 use crate::evidence::{Digest, Head, Nanos, Position, Signal, Source, Tenant};
 use crate::ledger::Refusal;
@@ -31,6 +39,10 @@ fn settings(dir: &Path, ack: Ack) -> Settings {
         tail_bytes: 1 << 20,
         queue_bytes_max: 1 << 20,
     }
+}
+
+pub(super) fn dir_of(path: &Path) -> Dir {
+    Dir::create(Arc::new(System), path).unwrap()
 }
 
 /// Nothing is kept in memory, so that every read is one from the disk.
@@ -102,8 +114,8 @@ fn crash_image(from: &Path) -> tempfile::TempDir {
 }
 
 fn segment_files(dir: &Path) -> Vec<PathBuf> {
-    let bases = super::disk::segments(dir).unwrap();
-    bases.into_iter().map(|base| super::disk::segment_path(dir, base)).collect()
+    let bases = dir_of(dir).segments().unwrap();
+    bases.into_iter().map(|base| dir.join(segment_name(base))).collect()
 }
 
 fn flip(path: &Path, offset: u64) {
