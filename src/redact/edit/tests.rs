@@ -95,7 +95,8 @@ fn an_attribute_has_the_last_of_its_keys() {
         bytes.extend_from_slice(&text("b", "hunter2").encode_to_vec());
         let wrap =
             |tag: u8, inner: &[u8]| [&[tag, u8::try_from(inner.len()).unwrap()], inner].concat();
-        wrap(0x0a, &wrap(0x12, &wrap(0x12, &wrap(0x4a, &bytes))))
+        let span = [wrap(0x0a, &[1; 16]), wrap(0x12, &[1; 8]), wrap(0x4a, &bytes)].concat();
+        wrap(0x0a, &wrap(0x12, &wrap(0x12, &span)))
     };
     let edited = |rule: &str, first: &str| {
         let clean = clean(&policy(&[rule]), Signal::Traces, &twice(first)).unwrap();
