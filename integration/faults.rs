@@ -87,7 +87,10 @@ async fn every_acknowledged_trace_survives_a_power_cut() {
 #[tokio::test]
 async fn a_full_disk_is_refused_and_goes_on_when_there_is_room() {
     let Some(disk) = Disk::new(48) else { return skipped("loop devices and mkfs.ext4") };
-    let settings = vec!["log.bytes_max=1GiB".to_owned(), "log.segment_bytes=4MiB".to_owned()];
+    // What everyone has read would make room by itself.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let export = format!("export.otlp.dead.endpoint=http://{dead}");
+    let settings = vec![export, "log.bytes_max=1GiB".into(), "log.segment_bytes=4MiB".into()];
     let plan = Plan { settings, data: Some(disk.data()), ..Plan::default() };
     let gateway = Gateway::start_as(plan).await;
     let ballast = disk.folder.path().join("mounted/ballast");
@@ -108,6 +111,7 @@ async fn a_full_disk_is_refused_and_goes_on_when_there_is_room() {
         send_traces(&gateway.grpc(), padded(id)).await.ok()
     })
     .await;
+    let _sink = Sink::start_at(&dead.to_string()).await;
     gateway.settled().await;
     assert_eq!(gateway.found(&format!("id:{id:032x}")).await.len(), 1);
 }

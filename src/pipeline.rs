@@ -126,7 +126,7 @@ impl Gateway {
         });
         let intake = parts.intake(Arc::clone(&policy), settings, &gates);
         let shards = Arc::new(joined.shards);
-        let (again, exporters) = (Arc::clone(&reloader), Arc::clone(&parts.exporters));
+        let exporters = Arc::clone(&parts.exporters);
         let (doors, inflight_max) = (intake.clone(), settings.receive.inflight_bytes_max);
         let sources = Arc::new(Sources {
             ack: settings.log.ack.name(),
@@ -144,10 +144,7 @@ impl Gateway {
             doors: Arc::clone(intake.counters()),
             gates: vec![("otlp", gates.otlp.clone()), ("api", gates.api.clone())],
             exports: Arc::clone(&exporters.shown),
-            reload: Arc::new(move || {
-                let again = Arc::clone(&again);
-                Box::pin(async move { again.reload().await })
-            }),
+            reload: Arc::clone(&reloader).handle(),
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
             policy: Arc::clone(&policy),
             redacted: Arc::clone(&parts.redacted),

@@ -167,7 +167,7 @@ impl Finish {
 
     fn look(&mut self) {
         let before = self.shed;
-        self.shed = before.look(self.cursor.get(), self.log.end(), self.log.bytes_max());
+        self.shed = before.look(self.log.bytes_from(self.cursor.get()), self.log.bytes_max());
         if self.shed != before {
             if let Some(keeper) = &self.keeper {
                 keeper.shed(self.shed == Shed::Successful);

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::{Exporters, Gates};
 use crate::redact::Policy;
+use crate::serve::Reload;
 use crate::settings::{Loaded, Settings, Sources};
 
 /// Changes how much Hopline writes to its own log.
@@ -27,6 +28,14 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
+    /// What the API calls.
+    pub(crate) fn handle(self: Arc<Self>) -> Reload {
+        Arc::new(move || {
+            let reloader = Arc::clone(&self);
+            Box::pin(async move { reloader.reload().await })
+        })
+    }
+
     /// Reads the settings and puts them in effect; answers the keys that changed.
     ///
     /// # Errors

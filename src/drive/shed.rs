@@ -1,8 +1,6 @@
 //! When the index is so far behind that the doors would soon have to refuse, it is the index that
 //! gives way first: journeys that worked are joined and measured, and not indexed.
 
-use crate::evidence::Position;
-
 /// Of the log's bytes, those that the index has not finished: from here on it gives way,
 const BEGIN: f64 = 0.50;
 /// and until here.
@@ -19,9 +17,9 @@ pub(crate) enum Shed {
 }
 
 impl Shed {
-    /// Looks again: `cursor` is where the index stands in a log that ends at `end`.
-    pub(crate) fn look(self, cursor: Position, end: Position, log_bytes_max: u64) -> Self {
-        let behind = fraction(end.0.saturating_sub(cursor.0), log_bytes_max);
+    /// Looks again: the index has not finished `behind_bytes` of a log of at most `log_bytes_max`.
+    pub(crate) fn look(self, behind_bytes: u64, log_bytes_max: u64) -> Self {
+        let behind = fraction(behind_bytes, log_bytes_max);
         let from = if self == Self::No { BEGIN } else { END };
         if behind >= from { Self::Successful } else { Self::No }
     }
@@ -37,7 +35,7 @@ mod tests {
     use super::*;
 
     fn looked(shed: Shed, behind: u64) -> Shed {
-        shed.look(Position(1000), Position(1000 + behind), 100)
+        shed.look(behind, 100)
     }
 
     #[test]

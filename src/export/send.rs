@@ -95,15 +95,14 @@ impl Sender {
     /// Whether a batch at `position` lies further back than the destination may be behind.
     pub(super) fn is_given_up(&self, position: Position) -> bool {
         let Forwarder { destination, log, .. } = &self.forwarder;
-        let behind = |max| log.end().0.saturating_sub(position.0) > max;
-        destination.backlog_max.is_some_and(behind)
+        destination.backlog_max.is_some_and(|max| position < log.back(max))
     }
 
     /// Tells the requests that are being retried how far back they may lie by now.
     pub(super) fn raise_floor(&self) {
         let Forwarder { destination, log, .. } = &self.forwarder;
         if let Some(max) = destination.backlog_max {
-            self.floor.send_replace(Position(log.end().0.saturating_sub(max)));
+            self.floor.send_replace(log.back(max));
         }
     }
 

@@ -142,6 +142,18 @@ impl Log {
         }
     }
 
+    /// Bytes of the log from `from` on. Positions are no measure of that: each start leaps ahead.
+    #[must_use]
+    pub fn bytes_from(&self, from: Position) -> u64 {
+        self.0.shared.state().bytes_from(from.0)
+    }
+
+    /// From where on the log has so many bytes; its start when it has fewer.
+    #[must_use]
+    pub fn back(&self, bytes: u64) -> Position {
+        Position(self.0.shared.state().back(bytes))
+    }
+
     /// What it may take of the disk.
     #[must_use]
     pub fn bytes_max(&self) -> u64 {

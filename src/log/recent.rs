@@ -8,10 +8,13 @@ use super::shared::Shared;
 use super::state::Segment;
 use crate::evidence::{Digest, Head, Nanos, Position};
 
+/// What is known of a batch, and where it lies.
+type Recent = (Head, Position);
+
 impl Shared {
     /// The heads of the newest batches, newest first. Only headers are read, of the segments
     /// that have what is asked for and no others.
-    pub(super) fn recent(&self, since: Nanos, at_most: usize) -> Vec<(Head, Position)> {
+    pub(super) fn recent(&self, since: Nanos, at_most: usize) -> Vec<Recent> {
         let segments: Vec<Segment> = self.state().segments.iter().rev().copied().collect();
         let mut found = Vec::new();
         for segment in segments {
@@ -35,7 +38,7 @@ impl Shared {
         segment: &Segment,
         since: Nanos,
         at_most: usize,
-    ) -> io::Result<VecDeque<(Head, Position)>> {
+    ) -> io::Result<VecDeque<Recent>> {
         let frames = Frames::open(&self.dir, segment.base, segment.end, segment.format)?;
         let mut newest = VecDeque::new();
         let mut at = segment.base;

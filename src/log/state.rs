@@ -179,6 +179,19 @@ impl State {
         self.segments.iter().map(ahead).fold(0, u64::saturating_add)
     }
 
+    /// The position from which so many bytes lie ahead; the start when there are fewer.
+    pub(super) fn back(&self, bytes: u64) -> u64 {
+        let mut left = bytes;
+        for segment in self.segments.iter().rev() {
+            let held = segment.end.saturating_sub(segment.base);
+            if held >= left {
+                return segment.end - left;
+            }
+            left -= held;
+        }
+        0
+    }
+
     /// Size of what no trim can drop while nothing before `floor` is needed.
     pub(super) fn bytes_held(&self, floor: u64) -> u64 {
         let held = self.segments.iter().filter(|segment| segment.end > floor);
