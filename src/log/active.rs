@@ -22,7 +22,7 @@ pub(super) struct Active {
 impl Active {
     /// Creates a segment; it lasts from its first sync on. `spare` is written over when there is
     /// one, else the file gets `bytes` of room: to sync bytes that lie within a file is cheaper
-    /// than to sync a file that grows. Leaves nothing behind when it fails.
+    /// than to sync a file that grows.
     pub(super) fn create(
         dir: &Dir,
         opening: &Opening,
@@ -30,15 +30,10 @@ impl Active {
         spare: Option<Spare>,
     ) -> io::Result<Self> {
         let name = segment_name(opening.base);
-        let begun = match spare {
+        let file = match spare {
             Some(spare) => begin_again(dir, &spare_name(spare.base), &name, opening),
             None => begin(dir, &name, opening, bytes),
-        };
-        let file = begun.inspect_err(|_| {
-            // What cannot be removed either is an empty segment, which the next start discards.
-            dir.remove(&name).ok();
-            spare.map(|spare| dir.remove(&spare_name(spare.base)));
-        })?;
+        }?;
         let Opening { base, format, .. } = *opening;
         Ok(Self { file, base, format, entry_lasts: AtomicBool::new(false) })
     }

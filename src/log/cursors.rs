@@ -53,6 +53,11 @@ impl Cursors {
         self.positions().into_values().max().unwrap_or(0)
     }
 
+    /// What all of them have passed, nothing without any.
+    pub(super) fn passed(&self) -> u64 {
+        self.positions().into_values().min().unwrap_or(0)
+    }
+
     /// The cursor of this name, no further back than `start`.
     pub(super) fn open(&self, name: &str, start: u64) -> Slot {
         let name = name.replace(char::is_control, "_");

@@ -24,6 +24,14 @@ pub(super) struct Frames {
     pub(super) format: Format,
 }
 
+/// Where the log had counted no more than something.
+pub(super) struct Counted {
+    pub(super) end: u64,
+    pub(super) totals: Totals,
+    /// Whether there are batches behind that counted more.
+    pub(super) is_over: bool,
+}
+
 /// What lies at a position.
 pub(super) enum Step {
     Whole(Frame, Bytes),
@@ -107,6 +115,25 @@ impl Frames {
             }
         }
         Ok(totals)
+    }
+
+    /// The end of the batches with which the log had counted at most `most`; it had counted
+    /// `before` at the segment's begin.
+    pub(super) fn counted_to(&self, before: Totals, most: Totals) -> io::Result<Counted> {
+        let mut counted = Counted { end: self.base, totals: before, is_over: false };
+        let mut walked = self.base;
+        while walked < self.end && !counted.is_over {
+            let Some(frame) = self.frame(walked)? else {
+                walked = self.next_frame(walked)?;
+                continue;
+            };
+            walked = frame.next();
+            counted.is_over = frame.after().iter().zip(most).any(|(sum, most)| *sum > most);
+            if !counted.is_over {
+                (counted.end, counted.totals) = (walked, frame.after());
+            }
+        }
+        Ok(counted)
     }
 
     /// The bytes of a span as they are, as many as there are.

@@ -17,15 +17,30 @@ use super::frames::{Frames, Step};
 use super::state::Segment;
 use super::storage::{Open, Stored};
 
-/// A segment whose opening may be missing.
+/// A segment whose opening may be damaged.
 struct Found {
     segment: Segment,
-    /// Whether it is known what was counted before it.
-    is_counted: bool,
+    known: Known,
 }
 
-/// The segments of the directory, in order, each connected to the next.
-pub(super) fn recover(dir: &Dir, damage: &mut Damage) -> Result<VecDeque<Segment>, Error> {
+/// What is known of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Its opening.
+    All,
+    /// Its first batch, and so what was counted before it.
+    Counts,
+    /// A later batch: what was before that is not known.
+    Nothing,
+}
+
+/// The segments of the directory, in order, each connected to the next. What all cursors have
+/// `passed` may be missing: it was trimmed, though not all of it yet.
+pub(super) fn recover(
+    dir: &Dir,
+    passed: u64,
+    damage: &mut Damage,
+) -> Result<VecDeque<Segment>, Error> {
     let bases = dir.segments().map_err(Error::io(dir.path()))?;
     let mut openings = Vec::new();
     for base in bases {
@@ -38,7 +53,10 @@ pub(super) fn recover(dir: &Dir, damage: &mut Damage) -> Result<VecDeque<Segment
         let Some(mut found) = segment(dir, base, opened, damage).map_err(io)? else { continue };
         if let Some(previous) = segments.back_mut() {
             let io = Error::io(dir.path_of(&segment_name(previous.base)));
-            connect(dir, previous, &mut found, damage).map_err(io)?;
+            let missing = connect(dir, previous, &mut found).map_err(io)?;
+            if let Some((from, to)) = missing.filter(|(_, to)| *to > passed) {
+                damage.found(None, from, to);
+            }
         }
         segments.push_back(found.segment);
     }
@@ -57,7 +75,11 @@ pub(super) fn recover(dir: &Dir, damage: &mut Damage) -> Result<VecDeque<Segment
 
 fn opening(dir: &Dir, base: u64) -> Result<Opened, Error> {
     let mut bytes = [0; OPENING_BYTES];
-    let read = dir.open(&segment_name(base), Open::Read).and_then(|file| {
+    let read = dir.open(&segment_name(base), Open::Write).and_then(|file| {
+        // What a killed process wrote and did not sync is about to become readable. And what it
+        // could not sync must not: that may be in memory still, and never on disk.
+        file.sync_data()?;
+        file.forget()?;
         let read = read_up_to(file.as_ref(), &mut bytes, 0)?;
         Ok(Opening::decode(bytes.get(..read).unwrap_or_default()))
     });
@@ -76,11 +98,11 @@ fn segment(dir: &Dir, base: u64, opened: Opened, damage: &mut Damage) -> io::Res
     let file_bytes = file.size()?;
     // An opening that was written for another base: the file was about to be used again.
     let (found, is_reused) = match opened {
-        Opened::Known(opening) if opening.base == base => (Some((opening, true)), false),
+        Opened::Known(opening) if opening.base == base => (Some((opening, Known::All)), false),
         Opened::Known(_) => (guessed(dir, base, file_bytes)?, true),
         Opened::Damaged | Opened::Newer(_) => (guessed(dir, base, file_bytes)?, false),
     };
-    let Some((opening, is_counted)) = found else {
+    let Some((opening, known)) = found else {
         let format = Format::any(Version::Two);
         let end = end(base, file_bytes, format);
         if !is_reused && !is_empty(file.as_ref(), file_bytes)? {
@@ -89,12 +111,11 @@ fn segment(dir: &Dir, base: u64, opened: Opened, damage: &mut Damage) -> io::Res
         dir.remove(&segment_name(base))?;
         return Ok(None);
     };
-    file.sync_data()?;
     let Opening { previous_end, before, newest, format, .. } = opening;
     let end = end(base, file_bytes, format);
     let after = before;
     let segment = Segment { base, end, previous_end, before, after, newest, file_bytes, format };
-    Ok(Some(Found { segment, is_counted }))
+    Ok(Some(Found { segment, known }))
 }
 
 fn end(base: u64, file_bytes: u64, format: Format) -> u64 {
@@ -116,8 +137,8 @@ fn is_empty(file: &dyn Stored, file_bytes: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What the first batch tells of the opening, and whether nothing is missing before it.
-fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening, bool)>> {
+/// What the first batch tells of the opening.
+fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening, Known)>> {
     for version in [Version::Two, Version::One] {
         let format = Format::any(version);
         let frames = Frames::open(dir, base, end(base, file_bytes, format), format)?;
@@ -128,43 +149,50 @@ fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening,
         if let Some(first) = first {
             let (before, newest, format) = (first.before, first.head.received, first.format);
             let opening = Opening { base, previous_end: base, before, newest, format };
-            return Ok(Some((opening, first.position == base)));
+            let is_first = first.position == base;
+            return Ok(Some((opening, if is_first { Known::Counts } else { Known::Nothing })));
         }
     }
     Ok(None)
 }
 
 /// Ends a segment where its successor says that it ended: what lies beyond was refused, or was
-/// never used.
+/// never used. Answers what is missing between the two.
 fn connect(
     dir: &Dir,
     previous: &mut Segment,
     found: &mut Found,
-    damage: &mut Damage,
-) -> io::Result<()> {
+) -> io::Result<Option<(u64, u64)>> {
     let next = &mut found.segment;
-    let ends = next.previous_end.min(next.base).max(previous.base);
+    let (base, room, format) = (previous.base, previous.end.min(next.base), previous.format);
+    let frames = || Frames::open(dir, base, room, format);
     previous.newest = next.newest;
+    if found.known != Known::All {
+        // Its opening would have told where the one before it ends.
+        let counted = frames()?.counted_to(previous.before, next.before)?;
+        if counted.totals == next.before {
+            next.previous_end = counted.end;
+        } else if counted.is_over {
+            previous.end = counted.end;
+            cut(dir, previous)?;
+        }
+    }
+    let ends = next.previous_end.min(next.base).max(previous.base);
     let is_missing = previous.end < ends;
-    if is_missing || !found.is_counted {
+    previous.after = if is_missing || found.known == Known::Nothing {
         // The readers of what is missing have to be told how many items it had.
-        let end = previous.end.min(ends);
-        let frames = Frames::open(dir, previous.base, end, previous.format)?;
-        previous.after = frames.totals_at(end, previous.before)?;
+        frames()?.totals_at(previous.end.min(ends), previous.before)?
     } else {
-        previous.after = next.before;
-    }
-    if !found.is_counted {
+        next.before
+    };
+    if found.known == Known::Nothing {
         (next.before, next.after) = (previous.after, previous.after);
-    }
-    if is_missing {
-        damage.found(None, previous.end, ends);
     }
     if previous.end > ends {
         previous.end = ends;
         cut(dir, previous)?;
     }
-    Ok(())
+    Ok(is_missing.then_some((previous.end, ends)))
 }
 
 /// Reads the last segment whole and cuts off what is no batch: a torn one, or room never used.

@@ -59,9 +59,9 @@ impl Shared {
             matches!(dir.size(LOCK), Err(error) if error.kind() == io::ErrorKind::NotFound);
         let lock = lock_file(&dir)?;
         let mut damage = Damage::new(dir.clone(), settings.segment_bytes);
-        let segments = recover(&dir, &mut damage)?;
         let io = Error::io(dir.path_of(cursors::NAME));
         let cursors = Cursors::load(dir.clone()).map_err(io)?;
+        let segments = recover(&dir, cursors.passed(), &mut damage)?;
         // A power cut in memory mode may leave the cursors ahead.
         let end = segments.back().map_or(0, |last| last.end).max(cursors.furthest());
         let first_base = if is_new { end } else { leap(end, settings.bytes_max) };
@@ -83,6 +83,8 @@ impl Shared {
             dir,
         };
         shared.measure();
+        // A removal that a power cut undid must not cost the budget.
+        shared.drop_passed(shared.settings.bytes_max);
         Ok(shared)
     }
 

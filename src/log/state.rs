@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) segments: VecDeque<Segment>,
     /// The end of what readers may see.
     pub(super) end: u64,
-    /// Size of all segments and spares.
+    /// Size of all segments, spares and leftovers.
     pub(super) bytes: u64,
     pub(super) tail: Tail,
     /// The segment being written.
@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) unsynced: VecDeque<Arc<Active>>,
     /// Trimmed segments that wait to be written over.
     pub(super) spares: VecDeque<Spare>,
+    /// Files of trimmed segments that could not be removed, with their sizes.
+    pub(super) leftovers: Vec<(String, u64)>,
     /// The base of the segment being written, and when a trim saw it first.
     active_seen: Option<(u64, Nanos)>,
     /// Segments given up because the disk failed on them.
@@ -94,6 +96,7 @@ impl State {
             active: None,
             unsynced: VecDeque::new(),
             spares: VecDeque::new(),
+            leftovers: Vec::new(),
             active_seen: None,
             poisoned: 0,
             failing: false,
@@ -219,6 +222,17 @@ impl State {
         self.spares.push_back(spare);
     }
 
+    pub(super) fn add_leftover(&mut self, name: &str, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.leftovers.push((name.to_owned(), bytes));
+    }
+
+    pub(super) fn take_leftovers(&mut self) -> Vec<(String, u64)> {
+        let bytes = self.leftovers.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        std::mem::take(&mut self.leftovers)
+    }
+
     /// The oldest of the spares, if it has been one since `before`.
     pub(super) fn take_spare(&mut self, before: Nanos) -> Option<Spare> {
         let spare = self.spares.pop_front_if(|spare| spare.since <= before)?;
@@ -249,7 +263,9 @@ impl State {
         while let Some(newest) = newest.pop().filter(|_| self.segments.len() > 1) {
             let Some(front) = self.segments.front() else { break };
             let wanted = newest < oldest || self.bytes > budget;
-            if front.end > floor || !wanted {
+            // It alone tells how many items are missing between it and the next.
+            let next = self.segments.get(1).map_or(front.end, |next| next.previous_end);
+            if front.end.max(next) > floor || !wanted {
                 break;
             }
             self.bytes = self.bytes.saturating_sub(front.file_bytes);
@@ -310,6 +326,13 @@ mod tests {
     fn a_segment_ahead_of_the_slowest_cursor_stays_whatever_the_budget() {
         let mut state = state(&[segment(0, 10, 0), segment(10, 20, 10)]);
         assert_eq!(bases(state.drop_passed(9, Nanos(u64::MAX), 0)), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_segment_before_missing_ones_stays_until_they_are_passed_as_well() {
+        let segments = [segment(0, 10, 0), segment(20, 30, 20)];
+        let dropped = |floor| bases(state(&segments).drop_passed(floor, Nanos(u64::MAX), 0));
+        assert_eq!([dropped(19), dropped(20)], [vec![], vec![0]]);
     }
 
     #[test]

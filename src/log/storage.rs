@@ -9,6 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::FallocateFlags;
+
 /// Directories. What is made in one lasts once that one was synced.
 pub(super) trait Storage: fmt::Debug + Send + Sync {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn Stored>>;
@@ -33,6 +35,9 @@ pub(super) trait Stored: fmt::Debug + Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Grows the file by zeros that have their room on disk.
     fn allocate(&self, len: u64) -> io::Result<()>;
+    /// What is read next comes from the disk: after a sync that failed, what the kernel remembers
+    /// of the file is not what lasts.
+    fn forget(&self) -> io::Result<()>;
     /// `WouldBlock` while another process has it locked.
     fn try_lock(&self) -> io::Result<()>;
     fn unlock(&self) -> io::Result<()>;
@@ -106,8 +111,9 @@ impl Storage for System {
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
-        let stats = fs4::statvfs(path)?;
-        Ok(Space { free: stats.available_space(), total: stats.total_space() })
+        let stats = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stats.f_frsize);
+        Ok(Space { free: bytes(stats.f_bavail), total: bytes(stats.f_blocks) })
     }
 }
 
@@ -135,7 +141,13 @@ impl Stored for File {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        fs4::fs_std::FileExt::allocate(self, len)
+        Ok(rustix::fs::fallocate(self, FallocateFlags::empty(), 0, len)?)
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed)?;
+        Ok(())
     }
 
     fn try_lock(&self) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! What keeps the log within its bounds: of disk, of time, and of what is not synced yet.
 
+use std::io;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::disk::{segment_name, spare_name};
 use super::pressure::{Pressure, judge};
 use super::shared::Shared;
 use super::state::{Segment, Spare};
-use super::{Ack, Error};
+use super::Ack;
 use crate::evidence::Nanos;
 use crate::ledger::Refusal;
 
@@ -23,6 +24,7 @@ impl Shared {
     /// Drops what all cursors have passed and the window or the budget does not keep.
     pub(super) fn trim(&self, now: Nanos) {
         self.save_cursors();
+        self.remove_leftovers();
         self.measure();
         let is_short = self.judged() == Pressure::Hard;
         let (oldest, ahead) = (now.before(self.settings.keep), AHEAD * self.segment_bytes());
@@ -123,7 +125,7 @@ impl Shared {
             {
                 spares.push(Spare { base: segment.base, bytes: segment.file_bytes, since: now });
             } else {
-                self.remove(&segment_name(segment.base));
+                self.remove(&segment_name(segment.base), segment.file_bytes);
             }
         }
         let lasts = spares.is_empty() || self.dir.sync().is_ok();
@@ -131,7 +133,7 @@ impl Shared {
             if lasts {
                 self.state().add_spare(spare);
             } else {
-                self.remove(&spare_name(spare.base));
+                self.remove(&spare_name(spare.base), spare.bytes);
             }
         }
         self.forget(&dropped);
@@ -145,11 +147,12 @@ impl Shared {
         is_full && state.spares.len() + also < SPARES_MAX && each <= room
     }
 
-    fn drop_passed(&self, budget: u64) {
+    /// Removes passed segments, the oldest first, down to `budget`.
+    pub(super) fn drop_passed(&self, budget: u64) {
         let floor = self.cursors.floor();
         let dropped = self.state().drop_passed(floor, Nanos(0), budget);
         for segment in &dropped {
-            self.remove(&segment_name(segment.base));
+            self.remove(&segment_name(segment.base), segment.file_bytes);
         }
         self.forget(&dropped);
     }
@@ -162,7 +165,7 @@ impl Shared {
                 if state.bytes <= budget { None } else { state.take_spare(before) }
             };
             let Some(spare) = spare else { return };
-            self.remove(&spare_name(spare.base));
+            self.remove(&spare_name(spare.base), spare.bytes);
         }
     }
 
@@ -173,10 +176,29 @@ impl Shared {
         }
     }
 
-    fn remove(&self, name: &str) {
-        if let Err(source) = self.dir.remove(name) {
-            let error = Error::Io { path: self.dir.path_of(name), source };
-            tracing::warn!(%error, "trimmed segment not removed");
+    /// Removes a file that is none of the segments.
+    pub(super) fn discard(&self, name: &str) {
+        if let Ok(bytes) = self.dir.size(name) {
+            self.remove(name, bytes);
+        }
+    }
+
+    /// What cannot be removed takes its room still, and is tried again.
+    fn remove(&self, name: &str, bytes: u64) {
+        match self.dir.remove(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let path = self.dir.path_of(name);
+                tracing::warn!(%error, path = %path.display(), "segment not removed");
+                self.state().add_leftover(name, bytes);
+            }
+            _ => {}
+        }
+    }
+
+    fn remove_leftovers(&self) {
+        let leftovers = self.state().take_leftovers();
+        for (name, bytes) in leftovers {
+            self.remove(&name, bytes);
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::active::Active;
-use super::disk::{self, segment_name};
+use super::disk::{self, segment_name, spare_name};
 use super::flight::Written;
 use super::frame::{FRAME_BYTES, Format, Frame, OPENING_BYTES, Opening, Totals};
 use super::handle::Farewell;
@@ -199,8 +199,15 @@ impl Writer {
         let bytes = self.shared.segment_bytes().saturating_add(opening_bytes).min(room);
         let created = Active::create(&self.shared.dir, &opening, bytes, spare);
         let created = created.and_then(|active| self.first_lasts(active));
-        let (file_bytes, active) =
-            created.map_err(|error| self.refuse("create segment", &error))?;
+        let (file_bytes, active) = created.map_err(|error| {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                self.shared.discard(&segment_name(opening.base));
+            }
+            if let Some(spare) = spare {
+                self.shared.discard(&spare_name(spare.base));
+            }
+            self.refuse("create segment", &error)
+        })?;
         let Opening { base, previous_end, before, newest, format } = opening;
         let after = before;
         let segment =
@@ -214,9 +221,7 @@ impl Writer {
     fn first_lasts(&self, active: Active) -> io::Result<(u64, Arc<Active>)> {
         let is_first = self.next_base == self.shared.first_base;
         if is_first && self.shared.settings.ack == Ack::Memory {
-            active.sync(&self.shared.dir).inspect_err(|_| {
-                self.shared.dir.remove(&segment_name(active.base)).ok();
-            })?;
+            active.sync(&self.shared.dir)?;
         }
         Ok((active.file.size()?, Arc::new(active)))
     }
@@ -260,8 +265,7 @@ impl Writer {
             published == active.base && state.remove_last()
         };
         if removed {
-            // One that stays is found empty by the next start.
-            self.shared.dir.remove(&segment_name(active.base)).ok();
+            self.shared.discard(&segment_name(active.base));
         }
     }
 

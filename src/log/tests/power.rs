@@ -98,6 +98,8 @@ struct Rig {
     now: u64,
     /// The power went: what it took is missing from then on.
     lost_some: bool,
+    /// Some operation failed.
+    has_failed: bool,
     /// How a start goes that was to be interrupted.
     interrupts: Option<(u64, Crash)>,
     how: Crash,
@@ -117,6 +119,7 @@ impl Rig {
             written: 0,
             now: 1_000_000,
             lost_some: false,
+            has_failed: false,
             interrupts: None,
             how: Crash::Kill,
         };
@@ -146,7 +149,10 @@ impl Rig {
                 self.disk().end_after(*steps);
                 (self.interrupts, self.how) = (Some((*then, *how)), *how);
             }
-            Act::Fail(op, errno) => self.disk().fail(*op, *errno),
+            Act::Fail(op, errno) => {
+                self.disk().fail(*op, *errno);
+                self.has_failed = true;
+            }
             Act::Room(bytes) => self.disk().set_room(*bytes),
             Act::AtOnce(bytes) => self.disk().set_at_once(*bytes),
             Act::Heal => self.disk().heal(),
@@ -217,12 +223,14 @@ impl Rig {
 
     fn restart(&mut self, how: Crash) {
         self.waiting.clear();
+        let poisoned = self.machine.shared.state().poisoned > 0;
         self.disk().crash(how);
         let interrupted = self.interrupts.take();
         if let Some((steps, _)) = interrupted {
             self.disk().end_after(steps);
         }
-        let mut kill_only = how == Crash::Kill;
+        // What could not be synced is lost by a kill as well.
+        let mut kill_only = how == Crash::Kill && !poisoned;
         let started = Machine::start(self.disk(), &self.machine.settings);
         let started = started.or_else(|_| {
             let (_, again) = interrupted.expect("a start fails only when it is interrupted");
@@ -260,12 +268,15 @@ impl Rig {
         // What was torn before it was acknowledged is damage as well: nobody can tell the two.
         self.lost_some |= !kill_only;
         let may_lose = self.machine.settings.ack == Ack::Memory && !kill_only;
-        assert!(self.lost_some || lost == 0, "{lost} items are lost");
+        assert!(self.lost_some || self.has_failed || lost == 0, "{lost} items are lost");
         assert_eq!(self.machine.shared.items_from(start.0)[1], counted + lost);
         assert!(found.is_sorted_by(|a, b| a.0 < b.0));
         let found: BTreeMap<Position, String> = found.into_iter().collect();
+        // A trimmed segment that could not be removed is there again, those behind it are not.
+        let first = if self.has_failed { self.cursors[0].min(self.cursors[1]) } else { start };
+        self.lost_some |= self.has_failed;
         for (position, text) in &self.visible {
-            let is_due = *position >= start && (!may_lose || *position < self.lasts);
+            let is_due = *position >= first && (!may_lose || *position < self.lasts);
             match found.get(position) {
                 Some(read) => assert_eq!(read, text),
                 None => assert!(!is_due, "{position:?} is lost"),
@@ -362,4 +373,69 @@ proptest! {
     ) {
         run(Ack::Memory, &acts);
     }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_memory_is_not_found_by_the_next_start() {
+    let fails = [Act::Write(vec![0]), Act::Fail(Op::Sync, EIO), Act::Write(vec![240])];
+    let ends = [Act::Settle, Act::Crash(Crash::Kill), Act::Settle];
+    run(Ack::Wal, &[fails, ends].concat());
+    let closes = [Act::Trim, Act::Write(vec![0]), Act::Fail(Op::Sync, EIO), Act::Close];
+    run(Ack::Memory, &closes);
+}
+
+#[test]
+fn a_trimmed_segment_that_cannot_be_removed_takes_nothing_with_it() {
+    let filled = [Act::Write(vec![0]), Act::Close, Act::Write(vec![196, 308])];
+    let fails = [Act::Fail(Op::Remove, EIO), Act::Write(vec![0]), Act::Advance(0, 3)];
+    run(Ack::Memory, &[filled, fails].concat().into_iter().chain([Act::Advance(1, 3), Act::Trim]).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_refused_first_segment_left_is_told_from_the_one_behind_it() {
+    let fails = [Act::Fail(Op::SyncDir, EIO), Act::Write(vec![151, 353])];
+    run(Ack::Wal, &[fails, [Act::Write(vec![236, 4, 0]), Act::Trim]].concat());
+    let stays = [
+        Act::Trim,
+        Act::Fail(Op::SyncDir, EIO),
+        Act::Write(vec![352]),
+        Act::Fail(Op::SetLen, EIO),
+        Act::Write(vec![152]),
+        Act::Write(vec![131]),
+        Act::Write(vec![109, 0]),
+        Act::Crash(Crash::Power(2_480_029_631_880_978_927)),
+    ];
+    run(Ack::Wal, &stays);
+}
+
+#[test]
+fn a_removal_that_a_power_cut_undid_does_not_cost_the_budget() {
+    let mut acts: Vec<Act> = Vec::new();
+    for lengths in [[338, 68], [424, 87], [326, 291], [378, 484], [482, 283]] {
+        acts.push(Act::Write(lengths.to_vec()));
+    }
+    acts.push(Act::Trim);
+    for lengths in [[261, 0], [110, 133], [283, 442]] {
+        acts.extend([Act::Write(lengths.to_vec()), Act::Advance(0, 1), Act::Advance(1, 1)]);
+    }
+    acts.push(Act::Close);
+    for lengths in [[70, 36], [361, 0], [213, 0], [49, 0], [115, 133]] {
+        acts.extend([Act::Advance(0, 2), Act::Write(lengths.to_vec()), Act::Advance(1, 2)]);
+    }
+    for seed in 0..50 {
+        let crash = [Act::Crash(Crash::Power(seed))];
+        run(Ack::Memory, &[acts.clone(), crash.to_vec()].concat());
+    }
+}
+
+#[test]
+fn a_refused_segment_that_cannot_be_removed_counts_to_the_budget() {
+    let mut acts = vec![Act::Write(vec![325]), Act::Write(vec![472, 393, 436])];
+    acts.extend([Act::Fail(Op::Remove, EIO), Act::Write(vec![0, 333, 70])]);
+    acts.extend([Act::Fail(Op::Sync, EIO), Act::Write(vec![418])]);
+    for lengths in [[279, 176], [449, 39], [467, 165], [363, 0], [500, 500], [500, 500]] {
+        acts.push(Act::Write(lengths.to_vec()));
+    }
+    acts.push(Act::Close);
+    run(Ack::Wal, &acts);
 }

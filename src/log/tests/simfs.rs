@@ -318,6 +318,19 @@ impl File {
         }
     }
 
+    /// Clean sectors are read from the disk again.
+    fn forget(&mut self) {
+        for from in (0..self.now.len()).step_by(SECTOR) {
+            if self.dirty.contains(&(from / SECTOR)) {
+                continue;
+            }
+            let to = (from + SECTOR).min(self.now.len());
+            for at in from..to {
+                self.now[at] = self.lasting.get(at).copied().unwrap_or(0);
+            }
+        }
+    }
+
     fn crash(&mut self, how: Crash, random: &mut fastrand::Rng) {
         self.is_locked = false;
         let keep = |random: &mut fastrand::Rng| match how {
@@ -554,6 +567,12 @@ impl Stored for Handle {
     fn allocate(&self, len: u64) -> io::Result<()> {
         let size = self.size()?;
         self.resize(Op::Allocate, len.max(size))
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        let mut sim = self.sim(self.disk.lock())?;
+        sim.files.get_mut(&self.file).unwrap().forget();
+        Ok(())
     }
 
     fn try_lock(&self) -> io::Result<()> {
