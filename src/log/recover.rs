@@ -158,11 +158,7 @@ fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening,
 
 /// Ends a segment where its successor says that it ended: what lies beyond was refused, or was
 /// never used. Answers what is missing between the two.
-fn connect(
-    dir: &Dir,
-    previous: &mut Segment,
-    found: &mut Found,
-) -> io::Result<Option<(u64, u64)>> {
+fn connect(dir: &Dir, previous: &mut Segment, found: &mut Found) -> io::Result<Option<(u64, u64)>> {
     let next = &mut found.segment;
     let (base, room, format) = (previous.base, previous.end.min(next.base), previous.format);
     let frames = || Frames::open(dir, base, room, format);
