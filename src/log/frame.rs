@@ -66,7 +66,7 @@ pub(super) struct Opening {
 }
 
 /// What the first bytes of a segment turned out to be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opened {
     Known(Opening),
     Newer(u32),

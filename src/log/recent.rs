@@ -8,10 +8,13 @@ use super::shared::Shared;
 use super::state::Segment;
 use crate::evidence::{Digest, Nanos, Position};
 
+/// A request, and where its batch lies.
+type Request = (Digest, Position);
+
 impl Shared {
     /// The digests of the newest batches, newest first. Only headers are read, of the segments
     /// that have what is asked for and no others.
-    pub(super) fn recent(&self, since: Nanos, at_most: usize) -> Vec<(Digest, Position)> {
+    pub(super) fn recent(&self, since: Nanos, at_most: usize) -> Vec<Request> {
         let segments: Vec<Segment> = self.state().segments.iter().rev().copied().collect();
         let mut found = Vec::new();
         for segment in segments {
@@ -35,7 +38,7 @@ impl Shared {
         segment: &Segment,
         since: Nanos,
         at_most: usize,
-    ) -> io::Result<VecDeque<(Digest, Position)>> {
+    ) -> io::Result<VecDeque<Request>> {
         let frames = Frames::open(&self.dir, segment.base, segment.end, segment.format)?;
         let mut newest = VecDeque::new();
         let mut at = segment.base;

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 
 use super::Error;
 use super::damage::Damage;
@@ -20,6 +21,12 @@ use super::storage::{Open, Stored};
 /// A segment whose opening may be damaged.
 struct Found {
     segment: Segment,
+    known: Known,
+}
+
+/// An opening as it was written, or as the batches tell it.
+struct Told {
+    opening: Opening,
     known: Known,
 }
 
@@ -54,8 +61,8 @@ pub(super) fn recover(
         if let Some(previous) = segments.back_mut() {
             let io = Error::io(dir.path_of(&segment_name(previous.base)));
             let missing = connect(dir, previous, &mut found).map_err(io)?;
-            if let Some((from, to)) = missing.filter(|(_, to)| *to > passed) {
-                damage.found(None, from, to);
+            if let Some(missing) = missing.filter(|missing| missing.end > passed) {
+                damage.found(None, missing.start, missing.end);
             }
         }
         segments.push_back(found.segment);
@@ -98,11 +105,13 @@ fn segment(dir: &Dir, base: u64, opened: Opened, damage: &mut Damage) -> io::Res
     let file_bytes = file.size()?;
     // An opening that was written for another base: the file was about to be used again.
     let (found, is_reused) = match opened {
-        Opened::Known(opening) if opening.base == base => (Some((opening, Known::All)), false),
+        Opened::Known(opening) if opening.base == base => {
+            (Some(Told { opening, known: Known::All }), false)
+        }
         Opened::Known(_) => (guessed(dir, base, file_bytes)?, true),
         Opened::Damaged | Opened::Newer(_) => (guessed(dir, base, file_bytes)?, false),
     };
-    let Some((opening, known)) = found else {
+    let Some(Told { opening, known }) = found else {
         let format = Format::any(Version::Two);
         let end = end(base, file_bytes, format);
         if !is_reused && !is_empty(file.as_ref(), file_bytes)? {
@@ -138,7 +147,7 @@ fn is_empty(file: &dyn Stored, file_bytes: u64) -> io::Result<bool> {
 }
 
 /// What the first batch tells of the opening.
-fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening, Known)>> {
+fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<Told>> {
     for version in [Version::Two, Version::One] {
         let format = Format::any(version);
         let frames = Frames::open(dir, base, end(base, file_bytes, format), format)?;
@@ -150,7 +159,8 @@ fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening,
             let (before, newest, format) = (first.before, first.head.received, first.format);
             let opening = Opening { base, previous_end: base, before, newest, format };
             let is_first = first.position == base;
-            return Ok(Some((opening, if is_first { Known::Counts } else { Known::Nothing })));
+            let known = if is_first { Known::Counts } else { Known::Nothing };
+            return Ok(Some(Told { opening, known }));
         }
     }
     Ok(None)
@@ -158,11 +168,7 @@ fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<(Opening,
 
 /// Ends a segment where its successor says that it ended: what lies beyond was refused, or was
 /// never used. Answers what is missing between the two.
-fn connect(
-    dir: &Dir,
-    previous: &mut Segment,
-    found: &mut Found,
-) -> io::Result<Option<(u64, u64)>> {
+fn connect(dir: &Dir, previous: &mut Segment, found: &mut Found) -> io::Result<Option<Range<u64>>> {
     let next = &mut found.segment;
     let (base, room, format) = (previous.base, previous.end.min(next.base), previous.format);
     let frames = || Frames::open(dir, base, room, format);
@@ -192,7 +198,7 @@ fn connect(
         previous.end = ends;
         cut(dir, previous)?;
     }
-    Ok(is_missing.then_some((previous.end, ends)))
+    Ok(is_missing.then_some(previous.end..ends))
 }
 
 /// Reads the last segment whole and cuts off what is no batch: a torn one, or room never used.

@@ -273,7 +273,7 @@ mod tests {
         Segment { base, end, previous_end, before, after, newest, file_bytes: 10, format }
     }
 
-    fn bases(dropped: Vec<Segment>) -> Vec<u64> {
+    fn bases(dropped: &[Segment]) -> Vec<u64> {
         dropped.iter().map(|segment| segment.base).collect()
     }
 
@@ -298,27 +298,27 @@ mod tests {
     #[test]
     fn the_last_segment_is_never_dropped() {
         let mut state = state(&[segment(0, 10, 0), segment(10, 20, 10)]);
-        assert_eq!(bases(state.drop_passed(u64::MAX, Nanos(u64::MAX), 0)), [0]);
+        assert_eq!(bases(&state.drop_passed(u64::MAX, Nanos(u64::MAX), 0)), [0]);
         assert_eq!((state.start(), state.bytes), (10, 10));
     }
 
     #[test]
     fn a_passed_segment_stays_while_it_is_young_and_the_budget_allows() {
         let mut state = state(&[segment(0, 10, 0), segment(10, 20, 10)]);
-        assert_eq!(bases(state.drop_passed(20, Nanos(10), 20)), Vec::<u64>::new());
-        assert_eq!(bases(state.drop_passed(20, Nanos(11), 20)), [0]);
+        assert_eq!(bases(&state.drop_passed(20, Nanos(10), 20)), Vec::<u64>::new());
+        assert_eq!(bases(&state.drop_passed(20, Nanos(11), 20)), [0]);
     }
 
     #[test]
     fn a_segment_ahead_of_the_slowest_cursor_stays_whatever_the_budget() {
         let mut state = state(&[segment(0, 10, 0), segment(10, 20, 10)]);
-        assert_eq!(bases(state.drop_passed(9, Nanos(u64::MAX), 0)), Vec::<u64>::new());
+        assert_eq!(bases(&state.drop_passed(9, Nanos(u64::MAX), 0)), Vec::<u64>::new());
     }
 
     #[test]
     fn a_segment_before_missing_ones_stays_until_they_are_passed_as_well() {
         let segments = [segment(0, 10, 0), segment(20, 30, 20)];
-        let dropped = |floor| bases(state(&segments).drop_passed(floor, Nanos(u64::MAX), 0));
+        let dropped = |floor| bases(&state(&segments).drop_passed(floor, Nanos(u64::MAX), 0));
         assert_eq!([dropped(19), dropped(20)], [vec![], vec![0]]);
     }
 
@@ -326,8 +326,8 @@ mod tests {
     fn what_a_wrong_clock_stamped_leaves_with_what_came_after_it() {
         let far = Segment { newest: Nanos(u64::MAX), ..segment(0, 10, 0) };
         let mut state = state(&[far, segment(10, 20, 10), segment(20, 30, 20)]);
-        assert_eq!(bases(state.drop_passed(30, Nanos(20), 100)), Vec::<u64>::new());
-        assert_eq!(bases(state.drop_passed(30, Nanos(21), 100)), [0, 10]);
+        assert_eq!(bases(&state.drop_passed(30, Nanos(20), 100)), Vec::<u64>::new());
+        assert_eq!(bases(&state.drop_passed(30, Nanos(21), 100)), [0, 10]);
     }
 
     #[test]

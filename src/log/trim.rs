@@ -4,11 +4,11 @@ use std::io;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::Ack;
 use super::disk::{segment_name, spare_name};
 use super::pressure::{Pressure, judge};
 use super::shared::Shared;
 use super::state::{Segment, Spare};
-use super::Ack;
 use crate::evidence::Nanos;
 use crate::ledger::Refusal;
 

@@ -65,9 +65,8 @@ impl Writer {
 
     pub(super) fn write(&mut self, group: Vec<Pending>) {
         match self.store(&group) {
-            Ok((active, kept)) => {
-                let replies = group.into_iter().map(|pending| pending.reply).collect();
-                let written = Written { active, kept, replies };
+            Ok(mut written) => {
+                written.replies.extend(group.into_iter().map(|pending| pending.reply));
                 match self.shared.settings.ack {
                     Ack::Wal => self.shared.flight.push(written),
                     Ack::Memory => self.shared.answer([written].into(), Ok(())),
@@ -84,7 +83,7 @@ impl Writer {
     }
 
     /// On return the kernel has the batches; or none of them will be seen.
-    fn store(&mut self, group: &[Pending]) -> Result<(Arc<Active>, Vec<Kept>), Refusal> {
+    fn store(&mut self, group: &[Pending]) -> Result<Written, Refusal> {
         self.heed_poison();
         if self.left() == 0 {
             self.seal();
@@ -117,7 +116,7 @@ impl Writer {
         self.resize(&mut writing, file_bytes);
         let active = Arc::clone(&writing.active);
         self.writing = Some(writing);
-        Ok((active, group.kept))
+        Ok(Written { active, kept: group.kept, replies: Vec::new() })
     }
 
     /// What the next group may take: the rest of its segment.
@@ -198,7 +197,10 @@ impl Writer {
         let room = self.shared.settings.bytes_max.saturating_sub(self.shared.state().bytes);
         let bytes = self.shared.segment_bytes().saturating_add(opening_bytes).min(room);
         let created = Active::create(&self.shared.dir, &opening, bytes, spare);
-        let created = created.and_then(|active| self.first_lasts(active));
+        let created = created.and_then(|active| {
+            self.first_lasts(&active)?;
+            Ok((active.file.size()?, Arc::new(active)))
+        });
         let (file_bytes, active) = created.map_err(|error| {
             if error.kind() != io::ErrorKind::AlreadyExists {
                 self.shared.discard(&segment_name(opening.base));
@@ -218,12 +220,10 @@ impl Writer {
 
     /// The first segment of a process in memory mode lasts before it is used, so that the next
     /// process knows at least from where this one gave positions.
-    fn first_lasts(&self, active: Active) -> io::Result<(u64, Arc<Active>)> {
+    fn first_lasts(&self, active: &Active) -> io::Result<()> {
         let is_first = self.next_base == self.shared.first_base;
-        if is_first && self.shared.settings.ack == Ack::Memory {
-            active.sync(&self.shared.dir)?;
-        }
-        Ok((active.file.size()?, Arc::new(active)))
+        let must_last = is_first && self.shared.settings.ack == Ack::Memory;
+        if must_last { active.sync(&self.shared.dir) } else { Ok(()) }
     }
 
     fn opening(&self) -> Opening {

@@ -76,6 +76,8 @@ pub(crate) struct LogPart {
     poisoned: u64,
     /// Whether the latest group could not be written.
     failing: bool,
+    /// How close it is to refusing: low, soft or hard.
+    pressure: &'static str,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -210,6 +212,7 @@ fn log(status: &crate::log::Status) -> LogPart {
         torn_bytes: status.corrupt.torn_bytes,
         poisoned: status.poisoned,
         failing: status.failing,
+        pressure: status.pressure.name(),
     }
 }
 

@@ -388,7 +388,14 @@ fn what_a_failed_sync_left_in_memory_is_not_found_by_the_next_start() {
 fn a_trimmed_segment_that_cannot_be_removed_takes_nothing_with_it() {
     let filled = [Act::Write(vec![0]), Act::Close, Act::Write(vec![196, 308])];
     let fails = [Act::Fail(Op::Remove, EIO), Act::Write(vec![0]), Act::Advance(0, 3)];
-    run(Ack::Memory, &[filled, fails].concat().into_iter().chain([Act::Advance(1, 3), Act::Trim]).collect::<Vec<_>>());
+    run(
+        Ack::Memory,
+        &[filled, fails]
+            .concat()
+            .into_iter()
+            .chain([Act::Advance(1, 3), Act::Trim])
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]

@@ -16,7 +16,13 @@ const SECTOR: usize = 512;
 
 /// Clones are the same disk.
 #[derive(Clone, Debug)]
-pub(super) struct SimFs(Arc<(Mutex<Sim>, Condvar)>);
+pub(super) struct SimFs(Arc<Plugged>);
+
+#[derive(Debug)]
+struct Plugged {
+    sim: Mutex<Sim>,
+    changed: Condvar,
+}
 
 /// What is done to a disk and may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +123,7 @@ impl SimFs {
             space: Space { free: 1 << 40, total: 1 << 40 },
             random: fastrand::Rng::with_seed(0),
         };
-        Self(Arc::new((Mutex::new(sim), Condvar::new())))
+        Self(Arc::new(Plugged { sim: Mutex::new(sim), changed: Condvar::new() }))
     }
 
     /// The next such operation fails once, with this error of the system.
@@ -155,12 +161,12 @@ impl SimFs {
 
     pub(super) fn release_syncs(&self) {
         self.lock().is_held = false;
-        self.0.1.notify_all();
+        self.0.changed.notify_all();
     }
 
     /// Waits until a sync waits.
     pub(super) fn wait_for_sync(&self) {
-        let sim = self.0.1.wait_while(self.lock(), |sim| sim.waiting == 0).unwrap();
+        let sim = self.0.changed.wait_while(self.lock(), |sim| sim.waiting == 0).unwrap();
         drop(sim);
     }
 
@@ -220,7 +226,7 @@ impl SimFs {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sim> {
-        self.0.0.lock().unwrap()
+        self.0.sim.lock().unwrap()
     }
 
     /// Waits while syncs are held.
@@ -228,8 +234,8 @@ impl SimFs {
         let mut sim = self.lock();
         if sim.is_held {
             sim.waiting += 1;
-            self.0.1.notify_all();
-            sim = self.0.1.wait_while(sim, |sim| sim.is_held).unwrap();
+            self.0.changed.notify_all();
+            sim = self.0.changed.wait_while(sim, |sim| sim.is_held).unwrap();
             sim.waiting -= 1;
         }
         sim
