@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_to_tidy_up_takes_nothing_and_then_what_is_there() {
+        let queue = Queue::new(1000);
+        queue.push(pending(1)).unwrap();
+        queue.tidy();
+        let taken = [queue.take(0), queue.take(0)].map(|group| group.map(|group| group.len()));
+        assert_eq!(taken, [Some(0), Some(1)]);
+    }
+
+    #[test]
     fn a_closed_queue_refuses_and_is_drained() {
         let queue = Queue::new(1000);
         queue.push(pending(1)).unwrap();

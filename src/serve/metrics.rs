@@ -221,6 +221,11 @@ fn log(sources: &Sources, page: &mut Page<'_>) {
             "Whether the latest group could not be written.",
             u64::from(status.failing),
         ),
+        (
+            "hopline_log_pressure",
+            "How close the log is to refusing: 0 is low, 1 is soft, 2 is hard.",
+            status.pressure as u64,
+        ),
     ];
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);

@@ -114,6 +114,8 @@ pub(crate) struct LogPart {
     poisoned: u64,
     /// Whether the latest group could not be written.
     failing: bool,
+    /// How close it is to refusing: low, soft or hard.
+    pressure: &'static str,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -291,6 +293,7 @@ fn log(log: &crate::log::Log) -> LogPart {
         torn_bytes: status.corrupt.torn_bytes,
         poisoned: status.poisoned,
         failing: status.failing,
+        pressure: status.pressure.name(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The plug is pulled at every step, one after the other.
 
+use super::machine::{Machine, tight};
 use super::power::{Act, run};
 use super::simfs::Crash;
 use super::*;
@@ -46,7 +47,7 @@ fn at_every_step(ack: Ack) {
 
 #[test]
 fn the_script_takes_fewer_steps_than_are_tried() {
-    let mut machine = machine::Machine::new(&machine::tight(Ack::Wal));
+    let mut machine = Machine::new(&tight(Ack::Wal));
     let before = machine.disk.steps();
     assert!(before > 0);
     machine.append("one").unwrap();
