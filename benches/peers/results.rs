@@ -23,6 +23,9 @@ pub(crate) struct Measured {
     pub(crate) micros: f64,
     /// The same within the measured interval only: work that was put off is not in it.
     pub(crate) micros_interval: f64,
+    /// Processors that the gateway had.
+    #[serde(default = "one")]
+    pub(crate) cores: usize,
     /// Items that reached the sink in a second of the interval.
     pub(crate) per_second: f64,
     pub(crate) peak_mib: f64,
@@ -65,6 +68,18 @@ pub(crate) type Rounds = BTreeMap<String, Vec<Measured>>;
 pub(crate) type Cases = BTreeMap<String, Rounds>;
 
 pub(crate) type Loads = BTreeMap<Label, Cases>;
+
+impl Measured {
+    /// Items in a second: what reached the sink, but no more than it can keep up. A gateway that puts
+    /// work off is fast for as long as it does.
+    pub(crate) fn lasting(&self) -> f64 {
+        self.per_second.min(self.cores as f64 * 1e6 / self.micros)
+    }
+}
+
+fn one() -> usize {
+    1
+}
 
 /// A new file for one run.
 pub(crate) fn create(seconds: u64) -> std::io::Result<PathBuf> {
@@ -123,6 +138,9 @@ pub(crate) fn ratio(peer: &[Measured], ours: &[Measured]) -> Option<Spread> {
 impl Spread {
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
-        Self { median: values[values.len() / 2], least: values[0], most: values[values.len() - 1] }
+        let (last, half) = (values.len() - 1, values.len() / 2);
+        // Of an even number the two in the middle count half each: neither side is favored.
+        let median = f64::midpoint(values[half], values[last - half]);
+        Self { median, least: values[0], most: values[last] }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
-use crate::gateway::{Addresses, Gateway, Peer, cpu_seconds_of};
+use crate::gateway::{Addresses, Gateway, Peer, cpu_seconds_of, threads};
 use crate::load::{self, Bodies, Tally};
 use crate::options::{Options, Shape};
 use crate::report;
@@ -176,6 +176,7 @@ impl Bench<'_> {
             round,
             micros: (last.gateway - begin.gateway) * 1e6 / counts.items.max(1) as f64,
             micros_interval: (to.gateway - from.gateway) * 1e6 / between,
+            cores: threads(cores),
             per_second: between / seconds,
             peak_mib: gateway.peak_mib(),
             offered: tally.offered.load(read),

@@ -6,4 +6,4 @@ mod peer;
 mod process;
 
 pub(crate) use peer::{Addresses, Peer};
-pub(crate) use process::{Gateway, cpu_seconds_of};
+pub(crate) use process::{Gateway, cpu_seconds_of, threads};

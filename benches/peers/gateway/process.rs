@@ -109,7 +109,7 @@ pub(crate) fn cpu_seconds_of(process: &str) -> f64 {
 }
 
 /// How many processors a list such as `1,4-7` names.
-fn threads(cores: &str) -> usize {
+pub(crate) fn threads(cores: &str) -> usize {
     let of = |part: &str| match part.split_once('-') {
         Some((from, to)) => Some(to.parse::<usize>().ok()? + 1 - from.parse::<usize>().ok()?),
         None => Some(1),

@@ -20,12 +20,13 @@ const OURS: &str = "hopline";
 
 /// One round of one peer.
 pub(crate) fn line(measured: &Measured) -> String {
-    let Measured { peer, micros, micros_interval, per_second, peak_mib, .. } = measured;
+    let Measured { peer, micros, micros_interval, peak_mib, .. } = measured;
     let Measured { gateway_busy, bench_busy, drain, .. } = measured;
     let mut line = format!(
         "{peer:>14}: {micros:.2} us an item ({micros_interval:.2} in the interval), \
-         {per_second:.0} items/s, {peak_mib:.0} MiB, cores {gateway_busy:.2} and {bench_busy:.2}, \
+         {:.0} items/s, {peak_mib:.0} MiB, cores {gateway_busy:.2} and {bench_busy:.2}, \
          answers {:.0}/{:.0} ms, at rest after {drain:.1} s, {}",
+        measured.lasting(),
         measured.latency_p50_ms,
         measured.latency_p99_ms,
         delivered(measured.delivered, measured.accepted),
@@ -105,7 +106,7 @@ fn row(
     _ = writeln!(
         out,
         "| {case} | {peer} | {median:.2} ({least:.2} to {most:.2}) | {:.0} | {:.0} | {delivered} | {ratio} |",
-        spread(rounds, |it| it.per_second).median,
+        spread(rounds, Measured::lasting).median,
         spread(rounds, |it| it.peak_mib).median,
     );
 }
