@@ -93,6 +93,8 @@ async fn send_until_it_fails(
             return;
         }
         acknowledged.lock().unwrap().push(trace);
+        // Each one is asked for at the end.
+        tokio::time::sleep(Duration::from_millis(15)).await;
     }
 }
 
