@@ -319,13 +319,7 @@ fn now() -> Nanos {
 /// The error and what caused it, on one line.
 #[expect(clippy::print_stderr, reason = "the one place that speaks to whoever started the program")]
 fn report(error: &dyn Error) {
-    let mut chain = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        chain.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    eprintln!("error: {chain}");
+    eprintln!("error: {}", settings::in_full(error));
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use super::checked::{
     Ack, Action, Detectors, Format, Index, Join, Limit, Log, Measure, Receive, Redact, Remote,
     Serve, Settings, Shutdown, Telemetry, Tls,
 };
-use super::destination::{ClientTls, Compression, Destination, Header, Protocol, WhenFull};
+use super::destination::{ClientTls, Destination, Header, WhenFull};
 use super::error::Error;
 use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
 use crate::evidence::Signal;
+use crate::export::{Compression, Protocol};
 use crate::receive::{Auth, Cors, Version};
+use crate::redact::Caps;
 
 /// Each value for itself; whether they go together is another matter.
 pub(super) fn build(raw: &Raw) -> Result<Settings, Error> {
@@ -121,13 +123,15 @@ fn limit(raw: &Raw) -> Result<Limit, Error> {
     // A mask has 64 bytes at most, and must fit.
     const LEAST: u64 = 64;
     Ok(Limit {
-        attributes_max: raw.count("limit.attributes_max", 1..=MANY)?,
-        key_bytes_max: raw.bytes("limit.key_bytes_max", LEAST..=MIB)?,
-        value_bytes_max: raw.bytes("limit.value_bytes_max", LEAST..=GIB)?,
-        body_bytes_max: raw.bytes("limit.body_bytes_max", LEAST..=GIB)?,
-        elements_max: raw.count("limit.elements_max", 1..=MANY)?,
-        events_max: raw.count("limit.events_max", 1..=MANY)?,
-        links_max: raw.count("limit.links_max", 1..=MANY)?,
+        record: Caps {
+            attributes_max: raw.count("limit.attributes_max", 1..=MANY)?,
+            key_bytes_max: raw.bytes("limit.key_bytes_max", LEAST..=MIB)?,
+            value_bytes_max: raw.bytes("limit.value_bytes_max", LEAST..=GIB)?,
+            body_bytes_max: raw.bytes("limit.body_bytes_max", LEAST..=GIB)?,
+            elements_max: raw.count("limit.elements_max", 1..=MANY)?,
+            events_max: raw.count("limit.events_max", 1..=MANY)?,
+            links_max: raw.count("limit.links_max", 1..=MANY)?,
+        },
         symbols_max: raw.count("limit.symbols_max", 1..=100_000_000)?,
         series_max: raw.count("limit.series_max", 1..=MANY)?,
     })

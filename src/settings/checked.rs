@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::destination::Destination;
 use super::secret::Secret;
 use crate::receive::{Address, Auth, Cors, Version};
+use crate::redact::Caps;
 
 /// All settings, checked one by one and together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,20 +157,8 @@ pub struct Detectors {
 /// `limit`: budgets of names and of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Attributes of one record.
-    pub attributes_max: usize,
-    /// Bytes of one key.
-    pub key_bytes_max: usize,
-    /// Bytes of one text or opaque value.
-    pub value_bytes_max: usize,
-    /// Bytes of one text within the body of a log record.
-    pub body_bytes_max: usize,
-    /// Values in one array, pairs in one map.
-    pub elements_max: usize,
-    /// Events of one span.
-    pub events_max: usize,
-    /// Links of one span.
-    pub links_max: usize,
+    /// What one record may have: `attributes_max` to `links_max`.
+    pub record: Caps,
     /// Different texts known at a time.
     pub symbols_max: usize,
     /// Series measured at a time.

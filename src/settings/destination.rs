@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::secret::Secret;
 use crate::evidence::Signal;
+use crate::export::{Compression, Protocol};
 
 /// `export.otlp.<name>`: where evidence goes on to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,15 +46,6 @@ pub struct Destination {
     pub headers: Vec<Header>,
 }
 
-/// How requests to a destination travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// OTLP over gRPC.
-    Grpc,
-    /// OTLP over HTTP.
-    Http,
-}
-
 /// What happens to what a destination is too far behind to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
@@ -83,15 +75,4 @@ pub struct Header {
     pub name: String,
     /// Visible ASCII.
     pub value: Secret,
-}
-
-/// How requests to a destination are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// With gzip.
-    Gzip,
-    /// With zstd.
-    Zstd,
 }

@@ -6,6 +6,18 @@ use std::path::PathBuf;
 use super::memory::{Bound, list};
 use super::source::Origin;
 
+/// An error and what caused it, on one line.
+#[must_use]
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
 /// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

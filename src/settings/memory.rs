@@ -69,7 +69,7 @@ impl Settings {
         bounds.extend(self.export.iter().map(|destination| {
             let name = format!("export.otlp.{}", destination.name);
             let request = wide(destination.batch_bytes_max);
-            let compression = destination.compression.for_export();
+            let compression = destination.compression;
             let context = context_bytes(compression, destination.compression_level);
             // A request in flight is held as it is and as it is sent, beside the compressor. One
             // more is being filled, and the last batch that was read may be as large as they come.

@@ -26,8 +26,8 @@ pub use checked::{
     Ack, Action, Detectors, Format, Index, Join, Limit, Log, Measure, Receive, Redact, Remote,
     Serve, Settings, Shutdown, Telemetry, Tls,
 };
-pub use destination::{ClientTls, Compression, Destination, Header, Protocol, WhenFull};
-pub use error::Error;
+pub use destination::{ClientTls, Destination, Header, WhenFull};
+pub use error::{Error, in_full};
 pub use memory::Bound;
 pub use reload::Loaded;
 pub use secret::Secret;

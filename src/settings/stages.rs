@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::checked::{Ack, Action, Settings, Tls};
-use super::destination::{ClientTls, Compression, Destination, Header, Protocol, WhenFull};
+use super::destination::{ClientTls, Destination, Header, WhenFull};
 use crate::export;
 use crate::index;
 use crate::join;
@@ -72,15 +72,7 @@ impl Settings {
                 email: detectors.email,
                 assignment: detectors.assignment,
             },
-            caps: redact::Caps {
-                attributes_max: self.limit.attributes_max,
-                key_bytes_max: self.limit.key_bytes_max,
-                value_bytes_max: self.limit.value_bytes_max,
-                body_bytes_max: self.limit.body_bytes_max,
-                elements_max: self.limit.elements_max,
-                events_max: self.limit.events_max,
-                links_max: self.limit.links_max,
-            },
+            caps: self.limit.record,
             edit: redact::edit::Settings { rules: self.edit.clone(), key },
         }
     }
@@ -184,11 +176,8 @@ impl Destination {
             Some((name, value))
         };
         export::Destination {
-            compression: self.compression.for_export(),
-            protocol: match self.protocol {
-                Protocol::Grpc => export::Protocol::Grpc,
-                Protocol::Http => export::Protocol::Http,
-            },
+            compression: self.compression,
+            protocol: self.protocol,
             endpoints: self.endpoints.clone(),
             signals: self.signals.clone(),
             level: self.compression_level,
@@ -204,17 +193,6 @@ impl Destination {
             proxy: self.proxy.clone().map(|it| export::Proxy::new(it, self.proxy_auth.expose())),
             headers: self.headers.iter().filter_map(header).collect(),
             ..export::Destination::new(self.name.clone(), self.endpoint.clone())
-        }
-    }
-}
-
-impl Compression {
-    /// For the exporter.
-    pub(super) fn for_export(self) -> export::Compression {
-        match self {
-            Self::None => export::Compression::None,
-            Self::Gzip => export::Compression::Gzip,
-            Self::Zstd => export::Compression::Zstd,
         }
     }
 }

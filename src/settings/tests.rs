@@ -8,6 +8,7 @@ use super::leaf::Leaf;
 use super::raw::{Entry, Raw};
 use super::*;
 use crate::evidence::Signal;
+use crate::export::{Compression, Protocol};
 
 const DEFAULT: &str = include_str!("../../config/default.yaml");
 const TEMPO: &str = "export.otlp.tempo.endpoint=http://tempo:4317";

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::checked::{Ack, Log, Settings};
-use super::destination::{Destination, Protocol, WhenFull};
+use super::destination::{Destination, WhenFull};
 use super::doors::doors;
 use super::error::Error;
 use super::memory::sum;
 use super::unit::show_bytes;
+use crate::export::Protocol;
 use crate::receive::WINDOW_BYTES_MAX;
 
 /// A segment is deleted as a whole: with fewer than four there is hardly anything to trim.
