@@ -1,6 +1,5 @@
 //! Reading the settings again while the gateway runs: all of them are right, or nothing changes.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,7 +8,7 @@ use tokio::sync::Mutex;
 use super::{Exporters, Gates};
 use crate::redact::Policy;
 use crate::serve::Reload;
-use crate::settings::{Loaded, Settings, Sources};
+use crate::settings::{Loaded, Settings, Sources, in_full};
 
 /// Changes how much Hopline writes to its own log.
 pub(crate) type SetLevel = Arc<dyn Fn(tracing::Level) + Send + Sync>;
@@ -32,7 +31,10 @@ impl Reloader {
     pub(crate) fn handle(self: Arc<Self>) -> Reload {
         Arc::new(move || {
             let reloader = Arc::clone(&self);
-            Box::pin(async move { reloader.reload().await })
+            // Whoever asked may go away; what has begun is done to its end all the same.
+            let reloading = tokio::spawn(async move { reloader.reload().await });
+            let lost = |_| Err("the settings could not be read for a fault".to_owned());
+            Box::pin(async move { reloading.await.unwrap_or_else(lost) })
         })
     }
 
@@ -51,8 +53,8 @@ impl Reloader {
 
     async fn try_reload(&self) -> Result<Vec<String>, String> {
         let mut loaded = self.loaded.lock().await;
-        let new = Loaded::load(&self.sources).map_err(|error| whole(&error))?;
-        let changed = new.changed_since(&loaded).map_err(|error| whole(&error))?;
+        let new = Loaded::load(&self.sources).map_err(|error| in_full(&error))?;
+        let changed = new.changed_since(&loaded).map_err(|error| in_full(&error))?;
         let policy = policy(&new.settings)?;
         self.policy.store(Arc::new(policy));
         self.gates.reload().await;
@@ -65,17 +67,6 @@ impl Reloader {
 }
 
 fn policy(settings: &Settings) -> Result<Policy, String> {
-    let key = settings.pseudonym_key().map_err(|error| whole(&error))?;
-    Policy::new(&settings.for_redact(key)).map_err(|error| whole(&error))
-}
-
-/// An error and what caused it, on one line.
-fn whole(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+    let key = settings.pseudonym_key().map_err(|error| in_full(&error))?;
+    Policy::new(&settings.for_redact(key)).map_err(|error| in_full(&error))
 }
