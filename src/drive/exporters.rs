@@ -10,7 +10,7 @@ use super::Delivered;
 use super::tasks::{Crew, Tokens};
 use super::watch::{Inside, Watched, recover};
 use crate::evidence::Signal;
-use crate::export::{Forwarder, Hand, Health};
+use crate::export::{Forwarder, Hand, Health, consumer};
 use crate::ledger::Ledger;
 use crate::log::{Cursor, Log};
 use crate::serve::Export;
@@ -74,7 +74,7 @@ impl Exporters {
 
     /// Forgets the accounts and cursors of destinations that `wanted` does not name.
     pub(crate) fn forget_all_but(&self, wanted: &[Destination], join: &str) {
-        let names: Vec<_> = wanted.iter().map(account_name).collect();
+        let names: Vec<_> = wanted.iter().map(|it| consumer(&it.name)).collect();
         let names: Vec<_> = names.iter().map(String::as_str).chain([join]).collect();
         self.log.keep_cursors(&names);
         self.ledger.keep(&names);
@@ -94,7 +94,7 @@ impl Exporters {
     }
 
     fn start(&self, destination: &Destination) -> Running {
-        let name = account_name(destination);
+        let name = consumer(&destination.name);
         let cursor = self.log.cursor(&name);
         let account = self.ledger.find(&name).unwrap_or_else(|| {
             let account = self.ledger.open(&name);
@@ -136,8 +136,4 @@ impl Running {
         }
         from.iter().sum()
     }
-}
-
-fn account_name(destination: &Destination) -> String {
-    format!("export/{}", destination.name)
 }

@@ -44,9 +44,7 @@ impl Feed {
                 Ok(None) => return,
                 Err(Error::Corrupt { at, next: _, items }) => {
                     tracing::error!(position = at.0, "a damaged span of the log is passed over");
-                    for (signal, items) in Signal::ALL.into_iter().zip(items) {
-                        self.account.lost(signal, Reason::Corrupt, items);
-                    }
+                    self.account.lost_all(Reason::Corrupt, items);
                 }
                 Err(Error::Gone { at, start, items }) => {
                     tracing::error!(
@@ -54,9 +52,7 @@ impl Feed {
                         start = start.0,
                         "evidence left the log unread"
                     );
-                    for (signal, items) in Signal::ALL.into_iter().zip(items.unwrap_or_default()) {
-                        self.account.lost(signal, Reason::Unread, items);
-                    }
+                    self.account.lost_all(Reason::Unread, items.unwrap_or_default());
                 }
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be read; trying again");

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use super::delivered::Delivered;
 use super::now;
 use super::repeats::{Claim, Kept, Repeats};
-use crate::evidence::{Digest, Head};
+use crate::evidence::{Digest, Head, Signal, Tenant};
 use crate::ledger::{Ledger, Refusal};
 use crate::log::Log;
 use crate::receive::{Handle, Raw, Reply};
@@ -22,6 +22,8 @@ use crate::wire::Malformed;
 
 /// More than this takes longer than half a millisecond, and leaves the async threads.
 const INLINE_BYTES: usize = 256 << 10;
+/// The same of a digest, which is faster.
+const DIGEST_BYTES: usize = 2 << 20;
 
 /// What stands between the doors and the log.
 pub(crate) struct Intake {
@@ -59,7 +61,7 @@ impl Intake {
     }
 
     async fn admit(&self, raw: Raw) -> Reply {
-        let (signal, source, digest) = (raw.signal, raw.source, digest(&raw));
+        let (signal, source, digest) = (raw.signal, raw.source, digest_of(&raw).await);
         let pending = match &self.repeats {
             None => None,
             Some(repeats) => match repeats.claim(digest, now()).await {
@@ -191,10 +193,19 @@ fn refused(refusal: Refusal, message: String) -> Reply {
     Reply::Refused { refusal, message }
 }
 
+async fn digest_of(raw: &Raw) -> Digest {
+    let (bytes, tenant, signal) = (raw.bytes.clone(), raw.tenant, raw.signal);
+    if bytes.len() <= DIGEST_BYTES {
+        return digest(&bytes, tenant, signal);
+    }
+    let digested = spawn_blocking(move || digest(&bytes, tenant, signal)).await;
+    digested.expect("a digest neither panics nor is it cancelled")
+}
+
 /// Equal for equal bytes of one signal from one tenant.
-fn digest(raw: &Raw) -> Digest {
-    let seed = u64::from(raw.tenant.0) << 8 | u64::from(raw.signal.code());
-    Digest(xxh3_128_with_seed(&raw.bytes, seed))
+fn digest(bytes: &[u8], tenant: Tenant, signal: Signal) -> Digest {
+    let seed = u64::from(tenant.0) << 8 | u64::from(signal.code());
+    Digest(xxh3_128_with_seed(bytes, seed))
 }
 
 fn why(refusal: Refusal) -> &'static str {

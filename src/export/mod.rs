@@ -38,6 +38,12 @@ pub use hand::Hand;
 pub use health::{Health, State, Summary};
 pub use pack::context_bytes;
 
+/// What a destination is called in the ledger, and its cursor in the log.
+#[must_use]
+pub fn consumer(name: &str) -> String {
+    format!("export/{name}")
+}
+
 /// How requests travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hand::Hand;
-use crate::evidence::{Position, Signal};
+use crate::evidence::Position;
 use crate::ledger::{Account, Reason};
 use crate::log::{Batch, Error, Reader};
 
@@ -60,18 +60,14 @@ impl Source {
             Ok(None) => Ok(None),
             Err(Error::Corrupt { at, next, items }) => {
                 tracing::error!(position = at.0, "a damaged span of the log is passed over");
-                for (signal, items) in Signal::ALL.into_iter().zip(items) {
-                    self.account.lost(signal, Reason::Corrupt, items);
-                }
+                self.account.lost_all(Reason::Corrupt, items);
                 self.hand.skip(next);
                 Ok(Some(Read::Damaged(next)))
             }
             Err(Error::Gone { at, start, items }) => {
                 // The cursor holds what it needs: nothing but a fault of ours trims it.
                 tracing::error!(position = at.0, start = start.0, "evidence left the log unread");
-                for (signal, items) in Signal::ALL.into_iter().zip(items.unwrap_or_default()) {
-                    self.account.lost(signal, Reason::Unread, items);
-                }
+                self.account.lost_all(Reason::Unread, items.unwrap_or_default());
                 self.hand.skip(start);
                 Ok(Some(Read::Damaged(start)))
             }

@@ -84,6 +84,13 @@ impl Account {
         }
     }
 
+    /// Items of each signal go no further, in the order of [`Signal::ALL`].
+    pub fn lost_all(&self, reason: Reason, items: [u64; 3]) {
+        for (signal, items) in Signal::ALL.into_iter().zip(items) {
+            self.lost(signal, reason, items);
+        }
+    }
+
     /// The consumer counted `items` in its hands and ahead of it in the log.
     pub fn hold(&self, signal: Signal, items: u64) {
         self.held.set(signal, items);

@@ -127,14 +127,6 @@ pub struct Export {
     pub health: Arc<Health>,
 }
 
-impl Export {
-    /// Its name in the ledger and in the log.
-    #[must_use]
-    pub fn consumer(&self) -> String {
-        format!("export/{}", self.name)
-    }
-}
-
 /// What redaction hid, cut off and mended, and edits changed, since the start.
 #[derive(Debug, Default)]
 pub struct Redacted {

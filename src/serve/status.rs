@@ -315,7 +315,7 @@ fn index(index: &crate::index::Current) -> IndexPart {
 
 fn export(export: &super::Export, log: &crate::log::Status) -> ExportPart {
     let summary = export.health.summary();
-    let consumer = export.consumer();
+    let consumer = export::consumer(&export.name);
     let cursor = log.cursors.iter().find(|cursor| cursor.name == consumer);
     ExportPart {
         name: export.name.clone(),

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::evidence::Nanos;
+
 const SIZES: [(&str, u64); 4] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 const AGES: [(&str, u64); 4] = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
@@ -41,34 +43,12 @@ fn steers(it: char) -> bool {
 
 /// A time in UTC, to a millisecond.
 pub(crate) fn clock(ns: u64) -> String {
-    format!("{}.{:03}Z", date_time(ns), ns / 1_000_000 % 1000)
+    format!("{}.{:03}Z", Nanos(ns).date_time(), ns / 1_000_000 % 1000)
 }
 
 /// A time in UTC, to a second.
 pub(crate) fn clock_seconds(ns: u64) -> String {
-    format!("{}Z", date_time(ns))
-}
-
-fn date_time(ns: u64) -> String {
-    let seconds = ns / SECOND_NS;
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
-}
-
-/// Days since 1970 as a date (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    format!("{}Z", Nanos(ns).date_time())
 }
 
 /// A length of time in its two largest units: `4m 12s`.

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::show::plain;
 
+use crate::export::consumer;
+
 /// Counts by reason.
 pub(crate) type Reasons = BTreeMap<String, u64>;
 
@@ -176,7 +178,7 @@ impl Snapshot {
 
     /// How much of the log a destination has not taken yet.
     pub(crate) fn lag_bytes(&self, export: &Export) -> u64 {
-        let consumer = format!("export/{}", export.name);
+        let consumer = consumer(&export.name);
         let cursor = self.log.cursors.iter().find(|cursor| cursor.name == consumer);
         cursor.map_or(0, |cursor| cursor.lag_bytes)
     }
