@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::budget::Hold;
 use super::deadline::Deadline;
-use super::intake::too_large;
+use super::intake::{CLAIM_BYTES_MAX, too_large};
 use super::{Denial, Settings};
 use crate::ledger::Refusal;
 
@@ -54,16 +54,17 @@ impl Pace {
 
 /// The whole body: at most `limit` bytes, at the pace that is asked for.
 ///
-/// Memory is reserved by what has come, never by what was claimed, and each step is held first.
+/// Memory is reserved by what has come, or by what was claimed as far as claims count, and each
+/// step is held first. `claim` reads what the first bytes say of the whole.
 pub(super) async fn collect(
     mut body: Body,
     limit: usize,
     pace: Pace,
+    claim: fn(&[u8]) -> Option<usize>,
     hold: &mut Hold,
 ) -> Result<Bytes, Denial> {
     let mut whole = Vec::new();
-    let claimed = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-    let most = claimed.map_or(limit, |claimed| claimed.min(limit));
+    let said = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     loop {
         let next = timeout_at(pace.due(whole.len()), body.frame()).await;
         let Some(frame) = next.map_err(|_| pace.missed())? else { break };
@@ -74,7 +75,11 @@ pub(super) async fn collect(
             return Err(too_large(limit));
         }
         if needed > whole.capacity() {
-            let capacity = needed.max(most.min(whole.capacity() * 2));
+            let first = if whole.is_empty() { &data[..] } else { &whole[..] };
+            let claimed = said.or_else(|| claim(first));
+            let at_once = claimed.unwrap_or(0).min(CLAIM_BYTES_MAX);
+            let most = claimed.unwrap_or(limit).min(limit);
+            let capacity = needed.max(most.min(at_once.max(whole.capacity() * 2)));
             hold.grow(capacity)?;
             whole.reserve_exact(capacity - whole.len());
         }

@@ -112,13 +112,20 @@ async fn take(
     let body = request.into_body();
     let limit = coding.wire_bytes_max(settings).saturating_add(PREFIX_BYTES);
     let mut hold = door.intake.hold(sender, body.size_hint().exact(), limit)?;
-    let framed = collect(body, limit, Pace::new(settings, deadline), &mut hold).await?;
+    let pace = Pace::new(settings, deadline);
+    let framed = collect(body, limit, pace, claimed, &mut hold).await?;
     door.intake.counters().of(Source::OtlpGrpc).add_encoded(framed.len());
     let (coding, message) = unframe(coding, framed)?;
     let limit = settings.request_bytes_max;
     let (bytes, hold) = inflate(coding, message, limit, deadline, hold).await?;
     deadline.check()?;
     Ok((Raw { signal, source: Source::OtlpGrpc, tenant, bytes }, hold))
+}
+
+/// What the first bytes of a body say of the whole.
+fn claimed(first: &[u8]) -> Option<usize> {
+    let &[_, a, b, c, d] = first.first_chunk::<PREFIX_BYTES>()?;
+    usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?.checked_add(PREFIX_BYTES)
 }
 
 /// The one message of a unary request, and how it is compressed.

@@ -150,7 +150,7 @@ async fn body(
     let mut hold = door.intake.hold(sender, body.size_hint().exact(), limit)?;
     // HTTP has no header for a deadline.
     let deadline = Deadline::default();
-    let encoded = collect(body, limit, Pace::new(settings, deadline), &mut hold).await?;
+    let encoded = collect(body, limit, Pace::new(settings, deadline), |_| None, &mut hold).await?;
     door.intake.counters().of(source).add_encoded(encoded.len());
     inflate(coding, encoded, settings.request_bytes_max, deadline, hold).await
 }

@@ -13,7 +13,7 @@ const FLOOR_BYTES: usize = 64 << 10;
 
 /// What a head claims counts up to here; more is taken as it comes, or a few heads without bodies
 /// would take the whole budget.
-const CLAIM_BYTES_MAX: usize = 1 << 20;
+pub(super) const CLAIM_BYTES_MAX: usize = 1 << 20;
 
 /// More than this is parsed away from the async threads: it takes about half a millisecond.
 const INLINE_BYTES: usize = 64 << 10;

@@ -45,17 +45,21 @@ pub(super) struct Judge<'a> {
     all: HashMap<&'a [u8], Judged<'a>, foldhash::fast::RandomState>,
 }
 
-const FRONT: usize = 128;
+/// A small request would pay more for a large table than it could save.
+const FRONT_MIN: usize = 64;
+const FRONT_MAX: usize = 1024;
+const BYTES_A_PLACE: usize = 256;
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(policy: &'a Policy) -> Self {
-        let empty = judge(policy, &[]);
-        Self { policy, front: vec![empty; FRONT], all: HashMap::default() }
+    /// For a request of so many bytes.
+    pub(super) fn new(policy: &'a Policy, bytes: usize) -> Self {
+        let places = (bytes / BYTES_A_PLACE).next_power_of_two().clamp(FRONT_MIN, FRONT_MAX);
+        Self { policy, front: vec![judge(policy, &[]); places], all: HashMap::default() }
     }
 
     #[inline]
     pub(super) fn judged(&mut self, key: &'a [u8]) -> Judged<'a> {
-        let at = usize::from(digest(key)) % FRONT;
+        let at = usize::from(digest(key)) & (self.front.len() - 1);
         match self.front.get(at) {
             Some(judged) if same(judged.key, key) => *judged,
             _ => self.search(key, at),

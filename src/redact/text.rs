@@ -23,7 +23,7 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Malformed> {
         let text = field.bytes()?;
         let may_pass = judgement == Judgement::Form && text.len() <= self.bytes_max;
-        if may_pass && self.policy.is_plain(text) {
+        if may_pass && self.is_harmless(text) {
             return Ok(());
         }
         field.utf8()?;

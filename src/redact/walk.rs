@@ -69,7 +69,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(policy: &'a Policy, bytes: &'a [u8]) -> Self {
         let (splice, tally) = (Splice::new(), Tally::default());
         let (hiding, bytes_max) = (!policy.enabled, policy.caps.value_bytes_max);
-        let (ids, judge) = (SpanIds::default(), Judge::new(policy));
+        let (ids, judge) = (SpanIds::default(), Judge::new(policy, bytes.len()));
         let editing = Editing::new(&policy.edits);
         Self { policy, bytes, splice, items: 0, tally, hiding, bytes_max, ids, judge, editing }
     }
@@ -331,11 +331,25 @@ impl<'a> Walk<'a> {
             return false;
         }
         let plain = match (only.number, only.value) {
-            (1, Value::Bytes(text)) => text.len() <= self.bytes_max && self.policy.is_plain(text),
+            (1, Value::Bytes(text)) => text.len() <= self.bytes_max && self.is_harmless(text),
             (2 | 3, Value::Varint(_)) | (4, Value::Fixed64(_)) => true,
             _ => false,
         };
-        plain && self.judge.judged(key).says_nothing()
+        plain && self.says_nothing(key)
+    }
+
+    /// Whether one look is enough to say that a text is UTF-8 and hides nothing that matters here.
+    #[inline(always)]
+    pub(super) fn is_harmless(&self, text: &[u8]) -> bool {
+        if self.hiding { text.is_ascii() } else { self.policy.is_plain(text) }
+    }
+
+    #[inline(always)]
+    fn says_nothing(&mut self, key: &'a [u8]) -> bool {
+        if self.hiding {
+            return key.len() <= self.policy.caps.key_bytes_max && key.is_ascii();
+        }
+        self.judge.judged(key).says_nothing()
     }
 
     fn judge(&mut self, key: &'a [u8]) -> Judgement {

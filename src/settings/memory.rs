@@ -5,6 +5,7 @@ use std::fmt;
 use super::checked::Settings;
 use super::unit::show_bytes;
 use crate::export::context_bytes;
+use crate::receive::IDLE_BYTES_MAX;
 
 const EVIDENCE_BYTES: u64 = 96;
 const JOURNEY_BYTES: u64 = 256;
@@ -49,6 +50,7 @@ impl Settings {
         let index = if self.index.enabled { wide(self.index.memory) } else { 0 };
         let mut bounds = vec![
             bound("receive.inflight_bytes_max", wide(receive.inflight_bytes_max), 1),
+            bound("receive, contexts of zstd", wide(IDLE_BYTES_MAX), 1),
             bound("receive.repeats_max", repeats, REPEAT_BYTES),
             bound("limit.symbols_max", wide(self.limit.symbols_max), SYMBOL_BYTES),
             bound("limit.series_max, measure.windows", wide(self.limit.series_max), series),

@@ -628,6 +628,7 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
 
     let expected = [
         "receive.inflight_bytes_max 128MiB",
+        "receive, contexts of zstd 4MiB",
         "receive.repeats_max 18.3MiB",
         "limit.symbols_max 61.0MiB",
         "limit.series_max, measure.windows 146.4MiB",
@@ -650,7 +651,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 701.7MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 705.7MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 

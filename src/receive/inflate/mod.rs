@@ -1,6 +1,7 @@
 //! Compressed bodies, inflated within bounds.
 
 mod snappy;
+mod frames;
 
 use std::io::{Cursor, Read};
 
@@ -17,11 +18,7 @@ use super::intake::too_large;
 use super::{Denial, Settings};
 use crate::ledger::Refusal;
 
-/// RFC 9659: what a decoder of the zstd content coding has to support, and no more.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-
-/// What a decoder holds beside what it has made: zstd's window, as far as it was written.
-pub(crate) const WINDOW_BYTES_MAX: usize = 1 << ZSTD_WINDOW_LOG_MAX;
+pub(crate) use self::frames::{IDLE_BYTES_MAX, WINDOW_BYTES_MAX};
 
 /// More output than this is made away from the async threads: it takes about half a millisecond.
 const INLINE_BYTES: usize = 256 << 10;
@@ -44,13 +41,18 @@ pub(super) enum Coding {
 
 /// A body on its way out of a decoder. It grows by steps, each of them held before it is made.
 struct Inflation {
-    decoder: Box<dyn Read + Send>,
+    decoder: Decoder,
     encoded_bytes: usize,
     window_bytes_max: usize,
     out: Vec<u8>,
     limit: usize,
     deadline: Deadline,
     hold: Hold,
+}
+
+enum Decoder {
+    Reader(Box<dyn Read + Send>),
+    Zstd(frames::Frames),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,11 @@ pub(super) async fn inflate(
     if coding == Coding::Snappy && !is_framed(&encoded) {
         return snappy::unpack(encoded, limit, deadline, hold).await;
     }
+    if coding == Coding::Zstd
+        && let Some(told) = frames::told_bytes(&encoded)
+    {
+        return frames::unpack(encoded, told, limit, deadline, hold).await;
+    }
     let mut inflation = Inflation::new(coding, encoded, limit, hold)?;
     inflation.deadline = deadline;
     if inflation.run(INLINE_BYTES)? == Progress::Paused {
@@ -130,7 +137,7 @@ pub(super) async fn inflate(
 impl Inflation {
     fn new(coding: Coding, encoded: Bytes, limit: usize, hold: Hold) -> Result<Self, Denial> {
         let encoded_bytes = encoded.len();
-        let decoder = decoder(coding, encoded).map_err(|_| unreadable())?;
+        let decoder = Decoder::new(coding, encoded).map_err(|_| unreadable())?;
         let (window_bytes_max, deadline) = (coding.window_bytes_max(), Deadline::default());
         let out = Vec::new();
         Ok(Self { decoder, encoded_bytes, window_bytes_max, out, limit, deadline, hold })
@@ -148,12 +155,11 @@ impl Inflation {
             let made = self.out.len() + step;
             self.hold.grow(self.encoded_bytes + made + made.min(self.window_bytes_max))?;
             self.out.reserve_exact(step);
-            let mut decoder = (&mut self.decoder).take(step as u64);
-            let made = decoder.read_to_end(&mut self.out).map_err(|_| unreadable())?;
+            let may_follow = self.decoder.fill(&mut self.out, step).map_err(|_| unreadable())?;
             if self.out.len() > self.limit {
                 return Err(too_large(self.limit));
             }
-            if made < step {
+            if !may_follow {
                 return Ok(Progress::Finished);
             }
         }
@@ -161,26 +167,37 @@ impl Inflation {
     }
 
     fn finish(mut self) -> Result<(Bytes, Hold), Denial> {
+        if let Decoder::Zstd(frames) = self.decoder {
+            frames.end();
+        }
         self.hold.resize(self.out.capacity())?;
         Ok((Bytes::from(self.out), self.hold))
     }
 }
 
-fn decoder(coding: Coding, encoded: Bytes) -> std::io::Result<Box<dyn Read + Send>> {
-    let zlib = is_zlib(&encoded);
-    let input = Cursor::new(encoded);
-    Ok(match coding {
-        Coding::Identity => Box::new(input),
-        Coding::Gzip => Box::new(MultiGzDecoder::new(input)),
-        Coding::Deflate if zlib => Box::new(ZlibDecoder::new(input)),
-        Coding::Deflate => Box::new(DeflateDecoder::new(input)),
-        Coding::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(input)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-            Box::new(decoder)
+impl Decoder {
+    fn new(coding: Coding, encoded: Bytes) -> std::io::Result<Self> {
+        if coding == Coding::Zstd {
+            return frames::Frames::new(encoded).map(Self::Zstd);
         }
-        Coding::Snappy | Coding::SnappyFramed => Box::new(FrameDecoder::new(input)),
-    })
+        let zlib = is_zlib(&encoded);
+        let input = Cursor::new(encoded);
+        Ok(Self::Reader(match coding {
+            Coding::Gzip => Box::new(MultiGzDecoder::new(input)),
+            Coding::Deflate if zlib => Box::new(ZlibDecoder::new(input)),
+            Coding::Deflate => Box::new(DeflateDecoder::new(input)),
+            Coding::Snappy | Coding::SnappyFramed => Box::new(FrameDecoder::new(input)),
+            Coding::Identity | Coding::Zstd => Box::new(input),
+        }))
+    }
+
+    /// Makes `step` bytes more, or what is left; answers whether anything may follow.
+    fn fill(&mut self, out: &mut Vec<u8>, step: usize) -> std::io::Result<bool> {
+        match self {
+            Self::Reader(reader) => Ok(reader.take(step as u64).read_to_end(out)? == step),
+            Self::Zstd(frames) => frames.fill(out, step),
+        }
+    }
 }
 
 /// HTTP's "deflate" means zlib, but some senders leave the zlib header out.

@@ -148,6 +148,49 @@ async fn frames_of_zstd_count_together_and_skippable_ones_make_nothing() {
 }
 
 #[tokio::test]
+async fn a_zstd_body_that_tells_its_length_is_held_to_it() {
+    let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    // The second is inflated away from the async threads.
+    for length in [1_000, 300_000] {
+        let body = Bytes::from(zstd::bulk::compress(&text[..length], 1).unwrap());
+        let out = inflated(Coding::Zstd, body.clone(), length).await.unwrap();
+        assert!(out == text[..length]);
+        assert_eq!(inflated(Coding::Zstd, body.clone(), length - 1).await, Err(Refusal::TooLarge));
+        let cut = body.slice(..body.len() - 1);
+        assert_eq!(inflated(Coding::Zstd, cut, 2 * MIB).await, Err(Refusal::Malformed));
+        // The length stands behind the magic number and the descriptor of the frame.
+        for lie in [0x01, 0xff] {
+            let mut lying = body.to_vec();
+            lying[5] ^= lie;
+            let out = inflated(Coding::Zstd, Bytes::from(lying), 2 * MIB).await;
+            assert_eq!(out.err(), Some(Refusal::Malformed), "{length} bytes, {lie:#x}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_zstd_body_that_tells_more_than_the_budget_has_is_busy() {
+    let body = Bytes::from(zstd::bulk::compress(&vec![0; 32 * MIB], 1).unwrap());
+    assert!(body.len() < 8192);
+    assert_eq!(inflated(Coding::Zstd, body, 64 * MIB).await, Err(Refusal::Busy));
+}
+
+#[tokio::test]
+async fn what_one_body_left_in_a_context_is_not_seen_by_the_next() {
+    let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    let streamed = Bytes::from(zstd::encode_all(&*text, 1).unwrap());
+    let told = Bytes::from(zstd::bulk::compress(&text, 1).unwrap());
+    for _ in 0..8 {
+        for body in [&streamed, &told] {
+            let out = inflated(Coding::Zstd, body.clone(), MIB).await.unwrap();
+            assert!(out == text);
+            let broken = inflated(Coding::Zstd, body.slice(..body.len() / 2), MIB).await;
+            assert_eq!(broken, Err(Refusal::Malformed));
+        }
+    }
+}
+
+#[tokio::test]
 async fn gzip_within_gzip_is_inflated_once() {
     let inner = gzip(b"text");
     assert_eq!(inflated(Coding::Gzip, gzip(&inner), MIB).await, Ok(inner));
