@@ -119,3 +119,32 @@ fn rfc3339(ns: u64) -> String {
         .unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
+
+#[tokio::test]
+async fn a_sidecar_without_a_join_leaves_it_to_the_gateway_behind() {
+    let gateway = Gateway::start(&[]).await;
+    let off = "join: {enabled: false}\nindex: {enabled: false}\n";
+    let export = format!("export.otlp.gateway.endpoint={}", gateway.grpc());
+    let mut sidecar = Gateway::start_with_file(off, &[&export]).await;
+    let mut root = span(0xd, 1, 0, 2, 1);
+    root.name = "login password=hunter2".to_owned();
+
+    send_traces(&sidecar.grpc(), traces("cart", vec![root, span(0xd, 2, 1, 3, 1)])).await.unwrap();
+
+    let found = gateway.found(&format!("id:{:032x}", 0xd)).await;
+    assert_eq!(found[0]["evidence"]["server"], 1, "{found:?}");
+    assert_eq!(found[0]["evidence"]["client"], 1, "{found:?}");
+    assert!(!gateway.found("login").await[0].to_string().contains("hunter2"));
+    let status = sidecar.settled().await;
+    assert_eq!(status["join"], Value::Null);
+    let asked = http::get(&sidecar.api(&format!("/api/v1/journeys/{:032x}", 0xd))).await.unwrap();
+    assert_eq!(asked.status, 503);
+    assert!(asked.text.contains("join.enabled is false"), "{}", asked.text);
+
+    // What the log still has is joined when someone wants it after all.
+    sidecar.kill();
+    sidecar.write_file("");
+    sidecar.restart().await;
+    sidecar.found(&format!("id:{:032x}", 0xd)).await;
+    sidecar.settled().await;
+}

@@ -111,9 +111,9 @@ impl Gateway {
         let log = Log::open(settings.for_log())?;
         let mut parts = Parts::new(settings, log);
         let joined = parts.join(settings)?;
-        let join = joined.watched.account.consumer().to_owned();
+        let join = joined.watched.as_ref().map(|it| it.account.consumer().to_owned());
         parts.exporters.apply(&settings.export).await;
-        parts.exporters.forget_all_but(&settings.export, &join);
+        parts.exporters.forget_all_but(&settings.export, join.as_deref());
 
         let reloader = Arc::new(Reloader {
             sources: read_again.settings_from,
@@ -125,7 +125,6 @@ impl Gateway {
             set_level: read_again.set_level,
         });
         let intake = parts.intake(Arc::clone(&policy), settings, &gates);
-        let shards = Arc::new(joined.shards);
         let exporters = Arc::clone(&parts.exporters);
         let (doors, inflight_max) = (intake.clone(), settings.receive.inflight_bytes_max);
         let sources = Arc::new(Sources {
@@ -140,7 +139,7 @@ impl Gateway {
             symbols: Arc::clone(&parts.symbols),
             hops: Arc::clone(&parts.measures),
             index: joined.index,
-            ask: Arc::new(move |wanted| Box::pin(drive::ask(Arc::clone(&shards), wanted))),
+            ask: joined.shards.map(ask),
             doors: Arc::clone(intake.counters()),
             gates: vec![("otlp", gates.otlp.clone()), ("api", gates.api.clone())],
             exports: Arc::clone(&exporters.shown),
@@ -218,11 +217,12 @@ struct Parts {
     threads: Threads,
 }
 
-/// What the rest of the path needs of the join.
+/// What the rest of the path needs of the join; nothing when there is none.
+#[derive(Default)]
 struct Joined {
-    shards: Vec<Inlet>,
+    shards: Option<Vec<Inlet>>,
     index: Option<Current>,
-    watched: Watched,
+    watched: Option<Watched>,
 }
 
 impl Parts {
@@ -252,6 +252,9 @@ impl Parts {
 
     /// Feed, shards and finish, with the queues between them.
     fn join(&mut self, settings: &Settings) -> Result<Joined, Error> {
+        if !settings.join.enabled {
+            return Ok(Joined::default());
+        }
         let keeper = self.keeper(settings)?;
         let index = keeper.as_ref().map(Keeper::current);
         let account = self.ledger.open(if keeper.is_some() { "index" } else { "join" });
@@ -305,7 +308,7 @@ impl Parts {
         };
         self.threads.spawn("feed", move || feed.run()).map_err(Error::Thread)?;
         let watched = Watched { account, inside: Inside::Join { fed, holding } };
-        Ok(Joined { shards, index, watched })
+        Ok(Joined { shards: Some(shards), index, watched: Some(watched) })
     }
 
     fn keeper(&self, settings: &Settings) -> Result<Option<Keeper>, Error> {
@@ -364,4 +367,10 @@ impl Parts {
             doors.watch("OTLP over HTTP", receive::serve_http(http, intake, stop));
         }
     }
+}
+
+/// How the API asks the shards.
+fn ask(shards: Vec<Inlet>) -> serve::Ask {
+    let shards = Arc::new(shards);
+    Arc::new(move |wanted| Box::pin(drive::ask(Arc::clone(&shards), wanted)))
 }

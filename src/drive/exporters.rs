@@ -73,9 +73,9 @@ impl Exporters {
     }
 
     /// Forgets the accounts and cursors of destinations that `wanted` does not name.
-    pub(crate) fn forget_all_but(&self, wanted: &[Destination], join: &str) {
+    pub(crate) fn forget_all_but(&self, wanted: &[Destination], join: Option<&str>) {
         let names: Vec<_> = wanted.iter().map(|it| consumer(&it.name)).collect();
-        let names: Vec<_> = names.iter().map(String::as_str).chain([join]).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).chain(join).collect();
         self.log.keep_cursors(&names);
         self.ledger.keep(&names);
     }

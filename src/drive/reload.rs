@@ -22,7 +22,7 @@ pub(crate) struct Reloader {
     pub(crate) gates: Gates,
     pub(crate) exporters: Arc<Exporters>,
     /// The consumer that is always there.
-    pub(crate) join: String,
+    pub(crate) join: Option<String>,
     pub(crate) set_level: SetLevel,
 }
 
@@ -60,7 +60,7 @@ impl Reloader {
         self.gates.reload().await;
         (self.set_level)(new.settings.telemetry.level);
         self.exporters.apply(&new.settings.export).await;
-        self.exporters.forget_all_but(&new.settings.export, &self.join);
+        self.exporters.forget_all_but(&new.settings.export, self.join.as_deref());
         *loaded = new;
         Ok(changed)
     }

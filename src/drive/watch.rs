@@ -41,7 +41,7 @@ pub(crate) fn recover(log: &Log, from: Position, account: &Account) {
 /// Saves cursors, trims the log and counts what is held, until `stop`.
 pub(crate) async fn tick(
     log: Log,
-    join: Watched,
+    join: Option<Watched>,
     exporters: Arc<Exporters>,
     stop: CancellationToken,
 ) {
@@ -49,7 +49,7 @@ pub(crate) async fn tick(
         let (log, join, watched) = (log.clone(), join.clone(), exporters.watched());
         let ticked = tokio::task::spawn_blocking(move || {
             log.trim(now());
-            watched.iter().chain([&join]).for_each(|consumer| consumer.count(&log));
+            watched.iter().chain(&join).for_each(|consumer| consumer.count(&log));
         });
         if ticked.await.is_err() {
             tracing::error!("the log could not be trimmed for a fault");

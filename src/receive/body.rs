@@ -52,6 +52,9 @@ impl Pace {
     }
 }
 
+/// What the first bytes of a body say of its length, if they say anything.
+type Claim = fn(&[u8]) -> Option<usize>;
+
 /// The whole body: at most `limit` bytes, at the pace that is asked for.
 ///
 /// Memory is reserved by what has come, or by what was claimed as far as claims count, and each
@@ -60,7 +63,7 @@ pub(super) async fn collect(
     mut body: Body,
     limit: usize,
     pace: Pace,
-    claim: fn(&[u8]) -> Option<usize>,
+    claim: Claim,
     hold: &mut Hold,
 ) -> Result<Bytes, Denial> {
     let mut whole = Vec::new();

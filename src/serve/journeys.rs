@@ -67,9 +67,12 @@ async fn find(shared: &Shared, id: &str) -> Result<Summary, Problem> {
     let name = TraceId::from_hex(id).map(JourneyId::from).or_else(|| JourneyId::from_hex(id));
     let request = RequestKey::new(id);
     let wanted = [name.map(Wanted::Journey), request.map(Wanted::Request)];
+    let Some(ask) = &shared.sources.ask else {
+        return Err(Problem::unavailable("join.enabled is false: there are no journeys"));
+    };
     let mut complete = true;
     for wanted in wanted.into_iter().flatten() {
-        let found = (shared.sources.ask)(wanted).await;
+        let found = ask(wanted).await;
         if let Some(journey) = found.journey {
             let symbols = &shared.sources.symbols;
             let hops = join::hops(&journey, symbols);

@@ -7,10 +7,11 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::problem::Problem;
-use super::{Found, Shared, Sources, Wanted, vitals};
+use super::{Shared, Sources, vitals};
 use crate::evidence::{Nanos, Signal, Source};
 use crate::export;
 use crate::export::Summary;
+use crate::join::Held;
 use crate::ledger::{Refusal, Standing};
 use crate::measure::prometheus::{Kind, Page};
 use crate::receive::Tally;
@@ -21,9 +22,9 @@ const TEXT: [(header::HeaderName, &str); 1] =
 /// Everything that Hopline counts.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    let found = (shared.sources.ask)(Wanted::Nothing).await;
+    let held = super::held(&shared.sources).await;
     let sources = shared.sources;
-    let made = tokio::task::spawn_blocking(move || write(&sources, &found)).await;
+    let made = tokio::task::spawn_blocking(move || write(&sources, held.as_ref())).await;
     let text = made.map_err(|_| Problem::unavailable("the metrics could not be read"))?;
     Ok((TEXT, text))
 }
@@ -34,7 +35,7 @@ type Count<T, V> = (&'static str, &'static str, fn(&T) -> V);
 /// A count, and what kind of metric it is.
 type Kinded<T> = (Kind, Count<T, f64>);
 
-fn write(sources: &Sources, found: &Found) -> String {
+fn write(sources: &Sources, held: Option<&Held>) -> String {
     let mut text = String::new();
     let mut page = Page::new(&mut text);
     vitals::write(sources, &mut page);
@@ -44,7 +45,7 @@ fn write(sources: &Sources, found: &Found) -> String {
     ledger(sources, &mut page);
     redacted(sources, &mut page);
     log(sources, &mut page);
-    join(found, &mut page);
+    join(held, &mut page);
     index(sources, &mut page);
     exports(sources, &mut page);
     symbols(sources, &mut page);
@@ -259,12 +260,13 @@ fn log(sources: &Sources, page: &mut Page<'_>) {
     }
 }
 
-fn join(found: &Found, page: &mut Page<'_>) {
+fn join(held: Option<&Held>, page: &mut Page<'_>) {
+    let Some(held) = held else { return };
     let gauges = [
-        ("hopline_join_open_journeys", "Open journeys.", found.held.journeys),
-        ("hopline_join_evidence", "Evidence in open journeys.", found.held.evidence),
-        ("hopline_join_waiting", "Evidence that waits for a binding.", found.held.waiting),
-        ("hopline_join_bindings", "Weak keys whose journey is known.", found.held.bindings),
+        ("hopline_join_open_journeys", "Open journeys.", held.journeys),
+        ("hopline_join_evidence", "Evidence in open journeys.", held.evidence),
+        ("hopline_join_waiting", "Evidence that waits for a binding.", held.waiting),
+        ("hopline_join_bindings", "Weak keys whose journey is known.", held.bindings),
     ];
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);

@@ -96,8 +96,8 @@ pub struct Sources {
     pub hops: Arc<Mutex<measure::Hops>>,
     /// The journeys; `None` when they are not indexed.
     pub index: Option<index::Current>,
-    /// The open journeys.
-    pub ask: Ask,
+    /// The open journeys; `None` when nothing is joined.
+    pub ask: Option<Ask>,
     /// The doors.
     pub doors: Arc<Counters>,
     /// Who comes in at the doors and at the API, by the name of what is behind.
@@ -198,6 +198,14 @@ fn router(shared: Shared) -> Router {
 }
 
 /// Asks the histograms. A thread that died while it held them left them whole enough to read.
+/// What the join holds, if there is one.
+async fn held(sources: &Sources) -> Option<Held> {
+    match &sources.ask {
+        Some(ask) => Some(ask(Wanted::Nothing).await.held),
+        None => None,
+    }
+}
+
 fn with_hops<T>(hops: &Mutex<measure::Hops>, ask: impl FnOnce(&measure::Hops) -> T) -> T {
     ask(&hops.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::doors::{DoorPart, door};
 use super::problem::Problem;
 use super::vitals::{ConnectionsPart, InflightPart, MemoryPart, SourcePart};
-use super::{Found, Shared, Sources, Wanted, now, vitals};
+use super::{Shared, Sources, now, vitals};
 use crate::evidence::Signal;
 use crate::export;
+use crate::join::Held;
 use crate::ledger::{Account, Ledger};
 
 /// The state of the gateway.
@@ -33,7 +34,7 @@ pub(crate) struct Status {
     ledger: LedgerPart,
     redacted: RedactedPart,
     log: LogPart,
-    join: JoinPart,
+    join: Option<JoinPart>,
     index: Option<IndexPart>,
     exports: Vec<ExportPart>,
     symbols: Use,
@@ -183,13 +184,13 @@ pub(crate) struct Use {
 /// Ledger, ack mode, cursors, bounds.
 #[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status)))]
 pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<Status>, Problem> {
-    let found = (shared.sources.ask)(Wanted::Nothing).await;
+    let held = super::held(&shared.sources).await;
     let sources = shared.sources;
-    let made = tokio::task::spawn_blocking(move || gather(&sources, &found)).await;
+    let made = tokio::task::spawn_blocking(move || gather(&sources, held.as_ref())).await;
     made.map(Json).map_err(|_| Problem::unavailable("the status could not be read"))
 }
 
-fn gather(sources: &Sources, found: &Found) -> Status {
+fn gather(sources: &Sources, held: Option<&Held>) -> Status {
     let hops = super::with_hops(&sources.hops, |hops| hops.status());
     let status = sources.log.status();
     Status {
@@ -206,12 +207,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         ledger: ledger(&sources.ledger),
         redacted: redacted(sources),
         log: log(&sources.log),
-        join: JoinPart {
-            open_journeys: found.held.journeys,
-            evidence: found.held.evidence,
-            waiting: found.held.waiting,
-            bindings: found.held.bindings,
-        },
+        join: held.map(join),
         index: sources.index.as_ref().map(index),
         exports: sources.exports.load().iter().map(|it| export(it, &status)).collect(),
         symbols: Use {
@@ -224,6 +220,11 @@ fn gather(sources: &Sources, found: &Found) -> Status {
         mended_ids: sources.redacted.mended.load(Ordering::Relaxed),
         memory_bounds: sources.bounds.iter().cloned().collect(),
     }
+}
+
+fn join(held: &Held) -> JoinPart {
+    let Held { journeys: open_journeys, evidence, waiting, bindings, .. } = *held;
+    JoinPart { open_journeys, evidence, waiting, bindings }
 }
 
 fn ledger(ledger: &Ledger) -> LedgerPart {

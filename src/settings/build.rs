@@ -153,6 +153,7 @@ fn log(raw: &Raw) -> Result<Log, Error> {
 fn join(raw: &Raw) -> Result<Join, Error> {
     const MANY: u64 = 1_000_000_000;
     Ok(Join {
+        enabled: raw.flag("join.enabled")?,
         shards: raw.count("join.shards", 1..=256)?,
         quiet: raw.duration("join.quiet", 10 * MS..=10 * MINUTE)?,
         rootless: raw.duration("join.rootless", 10 * MS..=HOUR)?,

@@ -210,6 +210,8 @@ impl Ack {
 /// `join`. The bounds are those of all shards together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Join {
+    /// Whether evidence is joined and measured at all.
+    pub enabled: bool,
     /// Threads that join.
     pub shards: usize,
     /// After the last evidence, once the root was seen.

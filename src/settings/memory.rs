@@ -43,27 +43,18 @@ impl Settings {
     /// What each bound may hold in memory when it is reached.
     #[must_use]
     pub fn memory(&self) -> Vec<Bound> {
-        let (receive, log, join) = (&self.receive, &self.log, &self.join);
-        let windows = wide(self.measure.windows).saturating_add(1);
-        let series = windows.saturating_mul(SERIES_WINDOW_BYTES);
+        let (receive, log) = (&self.receive, &self.log);
         let repeats = receive.repeat_window.map_or(0, |_| wide(receive.repeats_max));
-        let index = if self.index.enabled { wide(self.index.memory) } else { 0 };
         let mut bounds = vec![
             bound("receive.inflight_bytes_max", wide(receive.inflight_bytes_max), 1),
             bound("receive, contexts of zstd", wide(IDLE_BYTES_MAX), 1),
             bound("receive.repeats_max", repeats, REPEAT_BYTES),
-            bound("limit.symbols_max", wide(self.limit.symbols_max), SYMBOL_BYTES),
-            bound("limit.series_max, measure.windows", wide(self.limit.series_max), series),
             bound("log.tail_bytes", wide(log.tail_bytes), 1),
             bound("log.queue_bytes_max", wide(log.queue_bytes_max), 1),
-            bound("join.shards", wide(join.shards), SHARD_BYTES),
-            bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
-            bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
-            bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
-            bound("join.remembered_evidence_max", join.remembered_evidence_max, EVIDENCE_BYTES),
-            // While one part is written, the next fills.
-            bound("index.memory", index, 2),
         ];
+        if self.join.enabled {
+            bounds.extend(self.joined());
+        }
         if !self.edit.is_empty() {
             let name = "receive.inflight_bytes_max, edit";
             bounds.push(bound(name, wide(receive.inflight_bytes_max), EDIT_GROWTH));
@@ -81,6 +72,25 @@ impl Settings {
             Bound { name, bytes: bytes.saturating_add(more) }
         }));
         bounds
+    }
+
+    /// What journeys take, open and closed, and what is measured and found of them.
+    fn joined(&self) -> [Bound; 8] {
+        let (limit, join) = (&self.limit, &self.join);
+        let windows = wide(self.measure.windows).saturating_add(1);
+        let series = windows.saturating_mul(SERIES_WINDOW_BYTES);
+        let index = if self.index.enabled { wide(self.index.memory) } else { 0 };
+        [
+            bound("limit.symbols_max", wide(limit.symbols_max), SYMBOL_BYTES),
+            bound("limit.series_max, measure.windows", wide(limit.series_max), series),
+            bound("join.shards", wide(join.shards), SHARD_BYTES),
+            bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
+            bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
+            bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
+            bound("join.remembered_evidence_max", join.remembered_evidence_max, EVIDENCE_BYTES),
+            // While one part is written, the next fills.
+            bound("index.memory", index, 2),
+        ]
     }
 }
 

@@ -630,10 +630,10 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
         "receive.inflight_bytes_max 128MiB",
         "receive, contexts of zstd 4MiB",
         "receive.repeats_max 18.3MiB",
-        "limit.symbols_max 61.0MiB",
-        "limit.series_max, measure.windows 146.4MiB",
         "log.tail_bytes 32MiB",
         "log.queue_bytes_max 64MiB",
+        "limit.symbols_max 61.0MiB",
+        "limit.series_max, measure.windows 146.4MiB",
         "join.shards 20MiB",
         "join.evidence_max 91.5MiB",
         "join.journeys_max 48.8MiB",
@@ -643,6 +643,26 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
         "export.otlp.tempo 108MiB",
     ];
     assert_eq!(bounds, expected);
+}
+
+#[test]
+fn without_a_join_nothing_is_held_for_it_and_nothing_waits_for_it() {
+    let alone = ["join.enabled=false", "index.enabled=false", TEMPO];
+    let bounds: Vec<_> =
+        load(&set(&alone)).unwrap().memory().into_iter().map(|bound| bound.name).collect();
+    let expected = [
+        "receive.inflight_bytes_max",
+        "receive, contexts of zstd",
+        "receive.repeats_max",
+        "log.tail_bytes",
+        "log.queue_bytes_max",
+        "export.otlp.tempo",
+    ];
+    assert_eq!(bounds, expected);
+    let indexed = refusal(&["join.enabled=false", TEMPO]);
+    assert!(indexed.contains("there would be no journeys to index"), "{indexed}");
+    let unread = refusal(&["join.enabled=false", "index.enabled=false"]);
+    assert!(unread.contains("nothing would read the evidence"), "{unread}");
 }
 
 #[test]

@@ -21,6 +21,14 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
         let problem = "is e2e, and there is no destination: nothing would ever be done";
         return Err(conflict("log.ack", problem.to_owned()));
     }
+    if !settings.join.enabled && settings.index.enabled {
+        let problem = "is false, and index.enabled is true: there would be no journeys to index";
+        return Err(conflict("join.enabled", problem.to_owned()));
+    }
+    if !settings.join.enabled && settings.export.is_empty() {
+        let problem = "is false, and there is no destination: nothing would read the evidence";
+        return Err(conflict("join.enabled", problem.to_owned()));
+    }
     sizes(settings)?;
     times(settings)?;
     settings.export.iter().try_for_each(|destination| way_out(destination, &settings.log))?;

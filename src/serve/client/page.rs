@@ -202,13 +202,18 @@ fn state(now: &Snapshot, export: &Export) -> String {
 }
 
 fn inside(now: &Snapshot, out: &mut Lines) {
-    let join = &now.join;
-    let (journeys, evidence) = (many(join.open_journeys, "open journey"), count(join.evidence));
-    let (waiting, bindings) = (count(join.waiting), count(join.bindings));
-    out.line(&format!(
-        "JOIN       {journeys} with {evidence} evidence; {waiting} wait for a \
-         binding, {bindings} bindings"
-    ));
+    out.line(&match &now.join {
+        None => "JOIN       off".to_owned(),
+        Some(join) => {
+            let journeys = many(join.open_journeys, "open journey");
+            let evidence = count(join.evidence);
+            let (waiting, bindings) = (count(join.waiting), count(join.bindings));
+            format!(
+                "JOIN       {journeys} with {evidence} evidence; {waiting} wait for a binding, \
+                 {bindings} bindings"
+            )
+        }
+    });
     out.line(&match &now.index {
         None => "INDEX      off".to_owned(),
         Some(index) => {

@@ -28,7 +28,7 @@ pub(crate) struct Snapshot {
     pub(crate) memory: Memory,
     pub(crate) ledger: Ledger,
     pub(crate) log: Log,
-    pub(crate) join: Join,
+    pub(crate) join: Option<Join>,
     pub(crate) index: Option<Index>,
     pub(crate) exports: Vec<Export>,
     pub(crate) symbols: Use,
