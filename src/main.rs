@@ -59,7 +59,8 @@ enum Command {
     #[command(after_help = SETTINGS)]
     Run(Given),
     /// Check the settings: print every key in effect and where it came from, then what may be held
-    /// in memory. Exit with 1 when they are refused.
+    /// in memory. Exit with 1 when they are refused, or a file that they name cannot be used:
+    /// certificates, keys, followed files.
     #[command(after_help = SETTINGS)]
     Check(Given),
     /// Search the journeys of a running gateway.
@@ -245,7 +246,7 @@ fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
         Bound { name: "together".to_owned(), bytes: bounds.iter().map(|bound| bound.bytes).sum() };
     let most = Bound { name: "memory_max".to_owned(), bytes: settings.memory_max };
     writeln!(out, "  {sum}, {most}")?;
-    Ok(())
+    Ok(pipeline::check(&settings)?)
 }
 
 /// Hopline's own log goes to standard error; its dependencies speak up only when something is wrong.

@@ -18,11 +18,11 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 use crate::drive;
-pub use crate::drive::Error;
 use crate::drive::{
     CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Listeners, Reloader,
     Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover, tick,
 };
+pub use crate::drive::{Error, check};
 use crate::evidence::Symbols;
 use crate::index::{Current, Describer, Keeper};
 use crate::join::{Shard, Table};

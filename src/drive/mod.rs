@@ -6,6 +6,7 @@
 //! shard could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that
 //! wait for a commit. A full queue waits, back to the log, which is read later then.
 
+mod check;
 mod delivered;
 mod error;
 mod exporters;
@@ -21,6 +22,7 @@ mod shed;
 mod tasks;
 mod watch;
 
+pub use check::check;
 pub(crate) use delivered::Delivered;
 pub use error::Error;
 pub(crate) use exporters::Exporters;
