@@ -44,7 +44,7 @@ fn write(sources: &Sources, found: &Found) -> String {
     ledger(sources, &mut page);
     redacted(sources, &mut page);
     log(sources, &mut page);
-    join(found, &mut page);
+    join(sources, found, &mut page);
     index(sources, &mut page);
     exports(sources, &mut page);
     symbols(sources, &mut page);
@@ -259,7 +259,7 @@ fn log(sources: &Sources, page: &mut Page<'_>) {
     }
 }
 
-fn join(found: &Found, page: &mut Page<'_>) {
+fn join(sources: &Sources, found: &Found, page: &mut Page<'_>) {
     let gauges = [
         ("hopline_join_open_journeys", "Open journeys.", found.held.journeys),
         ("hopline_join_evidence", "Evidence in open journeys.", found.held.evidence),
@@ -269,6 +269,11 @@ fn join(found: &Found, page: &mut Page<'_>) {
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);
         page.sample(name, &[], value);
+    }
+    let name = "hopline_join_lost_mail_total";
+    page.family(name, Kind::Counter, "Messages between shards that were lost, by subject.");
+    for (subject, count) in sources.lost_mail.counts() {
+        page.sample(name, &[("subject", subject)], count);
     }
 }
 

@@ -131,6 +131,8 @@ pub(crate) struct JoinPart {
     evidence: usize,
     waiting: usize,
     bindings: usize,
+    /// Messages between shards that were lost, by subject.
+    lost_mail: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -211,6 +213,7 @@ fn gather(sources: &Sources, found: &Found) -> Status {
             evidence: found.held.evidence,
             waiting: found.held.waiting,
             bindings: found.held.bindings,
+            lost_mail: sources.lost_mail.counts().collect(),
         },
         index: sources.index.as_ref().map(index),
         exports: sources.exports.load().iter().map(|it| export(it, &status)).collect(),
