@@ -308,6 +308,34 @@ async fn the_search_command_asks_an_encrypted_api_with_a_token() {
     assert!(!search(&["--token-file", &token]).status.success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_plays_into_encrypted_doors_with_a_token() {
+    let pki = Pki::new();
+    let gateway = start(&pki, "receive").await;
+    let (ca, token, wrong) = (pki.path("ca.pem"), pki.path("token"), pki.path("wrong"));
+    std::fs::write(&token, "sesame\n").unwrap();
+    std::fs::write(&wrong, "open").unwrap();
+    let grpc = format!("https://127.0.0.1:{}", gateway.ports.grpc);
+    let http = format!("https://127.0.0.1:{}", gateway.ports.http);
+    let demo = |arguments: &[&str]| {
+        let doors = ["demo", "--endpoint", &grpc, "--flows", &http];
+        let length = ["--rate", "30", "--seconds", "1"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hopline"));
+        let played = command.args(doors).args(length).args(arguments).output().unwrap();
+        String::from_utf8([played.stdout, played.stderr].concat()).unwrap()
+    };
+
+    let played = demo(&["--ca-file", &ca, "--token-file", &token]);
+
+    assert!(played.contains("\n0 not taken; faults:"), "{played}");
+    assert!(!played.contains(", 0 flows\n"), "{played}");
+    gateway.found("service:payment").await;
+    let denied = demo(&["--ca-file", &ca, "--token-file", &wrong]);
+    assert!(denied.contains("\n0 spans, 0 log records, 0 metric points, 0 flows\n"), "{denied}");
+    let distrusted = demo(&["--token-file", &token]);
+    assert!(distrusted.contains("error: cannot connect to https://"), "{distrusted}");
+}
+
 #[tokio::test]
 async fn a_door_that_ran_out_of_descriptors_opens_again() {
     let gateway = Gateway::start(&[]).await;

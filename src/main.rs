@@ -92,7 +92,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   hopline demo
-  hopline demo --rate 200 --seconds 30 --flows http://127.0.0.1:4318")]
+  hopline demo --rate 200 --seconds 30 --flows http://127.0.0.1:4318
+  hopline demo --endpoint https://gateway:4317 --token-file token --ca-file ca.pem")]
     Demo(Demo),
 }
 
@@ -154,7 +155,7 @@ struct Top {
 
 #[derive(Args, Debug)]
 struct Demo {
-    /// Where to send it: any door for OTLP over gRPC.
+    /// Where to send it: any door for OTLP over gRPC, http:// or https://.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4317")]
     endpoint: String,
     /// Requests per second.
@@ -170,6 +171,12 @@ struct Demo {
     /// Where to send network flows as well: a door for HTTP.
     #[arg(long, value_name = "URL")]
     flows: Option<String>,
+    /// A file that holds the token, for doors that ask for one.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificates of the authorities to trust in place of the system's, in PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -296,6 +303,8 @@ fn play(demo: Demo) -> Outcome {
         duration: demo.seconds.map(Duration::from_secs),
         seed: demo.seed.unwrap_or(start.0),
         flows: demo.flows,
+        token_file: demo.token_file,
+        ca_file: demo.ca_file,
         start,
     };
     let summary = runtime()?.block_on(demo::run(options, async {
