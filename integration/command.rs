@@ -2,6 +2,9 @@
 
 use std::process::{Command, Output};
 
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+
 use crate::support::gateway::Gateway;
 use crate::support::otlp::{send_traces, span, traces};
 
@@ -11,6 +14,11 @@ fn hopline(arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Why it ended: the last line, behind its own log.
+fn text_of_error(ended: &Output) -> String {
+    text(&ended.stderr).lines().last().unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,6 +121,102 @@ fn an_unknown_setting_is_refused_with_a_suggestion() {
     let checked = hopline(&["check", "--set", "join.shard=3"]);
     assert!(!checked.status.success());
     assert!(text(&checked.stderr).contains("join.shards"), "{}", text(&checked.stderr));
+}
+
+/// A folder with a certificate, its key, another key, a file that is none of these, and a key of
+/// pseudonyms that is too short.
+fn files() -> (TempDir, impl Fn(&str) -> String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let path = move |name: &str| path.join(name).display().to_string();
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let cert = params.self_signed(&key).unwrap().pem();
+    let contents = [("cert", cert), ("key", key.serialize_pem()), ("other", other.serialize_pem())];
+    let texts = [("text", "hello".to_owned()), ("pseudonym.key", "short".to_owned())];
+    for (name, text) in contents.into_iter().chain(texts) {
+        std::fs::write(path(name), text).unwrap();
+    }
+    (folder, path)
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_by_a_check_as_by_a_start() {
+    let (_folder, path) = files();
+    let token = format!("shop sha256:{}", "0".repeat(64));
+    let door = |group: &str, cert: &str, key: &str, ca: &str| {
+        let file = |name: &str, to: &str| format!("{group}.tls.{name}_file={}", path(to));
+        let mut sets = vec![file("cert", cert), file("key", key)];
+        sets.extend((!ca.is_empty()).then(|| file("client_ca", ca)));
+        sets.push(format!("{group}.auth.tokens={token}"));
+        sets
+    };
+    let pseudonyms = vec!["redact.action=pseudonym".to_owned(), format!("data_dir={}", path(""))];
+    let (cert, text, none) = (path("cert"), path("text"), path("none"));
+    let missing = format!("cannot read {none}: No such file or directory (os error 2)");
+    let rows = [
+        (door("receive", "none", "key", ""), missing.clone()),
+        (door("serve", "cert", "none", ""), missing.clone()),
+        (door("receive", "cert", "key", "none"), missing),
+        (door("receive", "text", "key", ""), format!("{text} holds no certificate in PEM")),
+        (door("serve", "cert", "text", ""), format!("{text} holds no private key in PEM")),
+        (door("serve", "cert", "key", "text"), format!("{text} holds no certificate in PEM")),
+        (
+            door("receive", "cert", "other", ""),
+            format!("{} is not the key of the certificate in {cert}", path("other")),
+        ),
+        (pseudonyms, format!("the key of the pseudonyms in {}: ", path(""))),
+    ];
+    let data = tempfile::tempdir().unwrap();
+    let listen = ["receive.otlp.grpc", "receive.otlp.http", "serve"];
+    let listen = listen.map(|key| format!("{key}.listen=127.0.0.1:0"));
+    for (own, expected) in rows {
+        let mut sets = vec![format!("data_dir={}", data.path().display())];
+        sets.extend(listen.iter().chain(&own).cloned());
+        let arguments: Vec<_> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let said = ["check", "run"].map(|command| {
+            let ended = hopline(&[&[command], &arguments[..]].concat());
+            assert_eq!(ended.status.code(), Some(1), "{command} {own:?}");
+            text_of_error(&ended)
+        });
+        assert_eq!(said[0], said[1]);
+        assert!(said[0].contains(&expected), "{}, not {expected}", said[0]);
+    }
+    assert_eq!(data.path().read_dir().unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_file_of_a_destination_and_one_to_follow_are_looked_at_by_a_check() {
+    let (folder, path) = files();
+    let to = |sets: &[(&str, &str)]| {
+        let own = sets.iter().map(|(key, file)| format!("export.otlp.tempo.{key}={}", path(file)));
+        let endpoint = "export.otlp.tempo.endpoint=https://tempo:4317".to_owned();
+        own.chain([endpoint]).collect::<Vec<_>>()
+    };
+    let follow = |name: &str| vec![format!("receive.flows.follow={}", path(name))];
+    let rows = [
+        (to(&[("ca_file", "cert"), ("cert_file", "cert"), ("key_file", "key")]), String::new()),
+        (follow("text"), String::new()),
+        (follow("none"), String::new()),
+        (follow(""), format!("cannot follow the file {}: is a directory", path(""))),
+        (to(&[("ca_file", "none")]), format!("destination tempo: cannot use {}: ", path("none"))),
+        (
+            to(&[("ca_file", "text")]),
+            format!("destination tempo: cannot use {}: there is no certificate", path("text")),
+        ),
+        (
+            to(&[("ca_file", "cert"), ("cert_file", "cert"), ("key_file", "other")]),
+            format!("{} is not the key of the certificate in {}", path("other"), path("cert")),
+        ),
+    ];
+    let data = format!("data_dir={}", folder.path().join("data").display());
+    for (own, expected) in rows {
+        let sets = own.iter().chain([&data]).flat_map(|set| ["--set", set]);
+        let checked = hopline(&["check"].into_iter().chain(sets).collect::<Vec<_>>());
+        let said = text(&checked.stderr);
+        assert_eq!(checked.status.success(), expected.is_empty(), "{own:?} {said}");
+        assert!(said.contains(&expected), "{said}, not {expected}");
+    }
 }
 
 #[test]

@@ -1,10 +1,18 @@
 //! One wrong record harms no other, and what is too long or too many is cut where it is.
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use prost::Message;
 
 use crate::support::gateway::Gateway;
@@ -113,6 +121,96 @@ async fn what_is_past_a_cap_is_cut_marked_and_counted() {
     assert_eq!([&status["cut"]["attribute"], &status["cut"]["value"]], [2, 1]);
     let metrics = http::get(&gateway.api("/metrics")).await.unwrap().text;
     assert!(metrics.contains("hopline_cut_total{kind=\"attribute\"} 2"), "{metrics}");
+}
+
+/// A value in so many arrays.
+fn nested(depth: usize) -> AnyValue {
+    (0..depth).fold(text("deep").unwrap(), |value, _| array(vec![value]))
+}
+
+fn array(values: Vec<AnyValue>) -> AnyValue {
+    AnyValue { value: Some(Value::ArrayValue(ArrayValue { values })) }
+}
+
+#[tokio::test]
+async fn every_kind_of_cut_is_counted_whatever_it_is_cut_from() {
+    let caps = ["attributes_max=1", "key_bytes_max=64B", "value_bytes_max=64B", "elements_max=1"];
+    let caps = caps.into_iter().chain(["events_max=1", "links_max=1"]);
+    let caps: Vec<_> = caps.map(|cap| format!("limit.{cap}")).collect();
+    let gateway = Gateway::start(&caps.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let two = || vec![attribute("a", "1"), attribute("b", "2")];
+    let over = Span {
+        name: "n".repeat(65),
+        attributes: vec![attribute(&"k".repeat(65), "1"), attribute("a", "1")],
+        events: vec![Event::default(); 3],
+        links: vec![Link::default(); 4],
+        ..span(0x1, 1, 0, 2, 1)
+    };
+    let list = array(vec![text("a").unwrap(); 6]);
+    let body = |value| LogRecord { body: Some(value), ..LogRecord::default() };
+    let exemplars = vec![Exemplar { filtered_attributes: two(), ..Exemplar::default() }];
+    let point = NumberDataPoint { attributes: two(), exemplars, ..NumberDataPoint::default() };
+    let data = Some(Data::Gauge(Gauge { data_points: vec![point] }));
+    let metrics = vec![Metric { data, ..Metric::default() }];
+    let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+    let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+    let requests = [
+        ("traces", traces("cart", vec![over]).encode_to_vec()),
+        ("logs", logs("cart", vec![body(list), body(nested(66))]).encode_to_vec()),
+        ("metrics", ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()),
+    ];
+    for (signal, request) in requests {
+        let url = gateway.otlp_http(&format!("/v1/{signal}"));
+        let answer = http::post(&url, "application/x-protobuf", request).await.unwrap();
+        assert_eq!(answer.status, 200, "{signal}: {}", answer.text);
+    }
+
+    let metrics = http::get(&gateway.api("/metrics")).await.unwrap().text;
+
+    let counts: Vec<_> =
+        metrics.lines().filter_map(|line| line.strip_prefix("hopline_cut_total{kind=")).collect();
+    let expected = [
+        "\"attribute\"} 2",
+        "\"key\"} 1",
+        "\"value\"} 1",
+        "\"element\"} 5",
+        "\"event\"} 2",
+        "\"link\"} 3",
+        "\"depth\"} 1",
+    ];
+    assert_eq!(counts, expected);
+}
+
+/// The same in JSON, where an id is a text that may be no hex.
+#[tokio::test]
+async fn an_id_that_is_none_in_json_costs_its_span_or_goes_by_itself() {
+    let (sink, gateway) = with_sink(&[]).await;
+    let (trace, span) = (r#""0102030405060708090a0b0c0d0e0f10""#, r#""0102030405060708""#);
+    let right =
+        format!(r#"{{"name":"right","traceId":{trace},"spanId":{span},"parentSpanId":"7"}}"#);
+    let odd = format!(r#"{{"traceId":"abc","spanId":{span}}}"#);
+    let no_hex = format!(r#"{{"traceId":{trace},"spanId":"zzzzzzzzzzzzzzzz"}}"#);
+    let spans = format!("[{odd},{right},{no_hex}]");
+    let traces = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":{spans}}}]}}]}}"#);
+    let record = format!(r#"{{"traceId":"no hex","spanId":{span},"severityText":"INFO"}}"#);
+    let logs = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{record}]}}]}}]}}"#);
+
+    let post = async |signal: &str, body: String| {
+        let url = gateway.otlp_http(&format!("/v1/{signal}"));
+        http::post(&url, "application/json", body.into_bytes()).await.unwrap()
+    };
+    let (traces, logs) = (post("traces", traces).await, post("logs", logs).await);
+
+    let partial = serde_json::json!({ "rejectedSpans": "2", "errorMessage": WHY });
+    assert_eq!((traces.status, &traces.json()["partialSuccess"]), (200, &partial));
+    assert_eq!((logs.status, logs.json()), (200, serde_json::json!({})));
+    let status = gateway.settled().await;
+    assert_eq!(status["mended_ids"], 2);
+    let ids: Vec<_> =
+        sink.spans().into_iter().map(|span| (span.name, span.parent_span_id)).collect();
+    assert_eq!(ids, [("right".to_owned(), Vec::new())]);
+    let (record, span) = (&sink.logs()[0], vec![1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!((&record.trace_id, &record.span_id), (&Vec::new(), &span));
 }
 
 #[tokio::test]

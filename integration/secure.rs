@@ -6,14 +6,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper::client::conn::http1::SendRequest;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use prost::Message;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{ClientConfig, RootCertStore};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SanType,
+};
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use rustls_pki_types::PrivateKeyDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 
 use crate::support::gateway::Gateway;
@@ -23,6 +32,9 @@ use crate::support::{eventually, http};
 /// Of `sesame`.
 const TOKEN: &str = "shop sha256:d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272";
 const SHOP: u32 = 2_078_091_908;
+/// Of `open`.
+const NEW_TOKEN: &str =
+    "shop sha256:2348f998744212575d85959674f9607ab26f67708a917157472832386337c904";
 
 /// An authority, and a folder with the door's certificate, its key and the authority's.
 struct Pki {
@@ -64,13 +76,17 @@ impl Pki {
         ]
     }
 
-    fn connector(&self) -> HttpsConnector<HttpConnector> {
+    fn trusting(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider);
         let config = config.with_safe_default_protocol_versions().unwrap();
-        let config = config.with_root_certificates(roots).with_no_client_auth();
+        config.with_root_certificates(roots)
+    }
+
+    fn connector(&self) -> HttpsConnector<HttpConnector> {
+        let config = self.trusting().with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(config);
         connector.https_only().enable_all_versions().build()
     }
@@ -95,6 +111,51 @@ impl Pki {
 async fn start(pki: &Pki, group: &str) -> Gateway {
     let settings = pki.settings(group);
     Gateway::start(&settings.each_ref().map(String::as_str)).await
+}
+
+/// One connection, and what is asked on it. When it ends, so does the test.
+struct Line(SendRequest<Full<Bytes>>);
+
+impl Line {
+    /// Encrypted, with a certificate that names `identity`.
+    async fn shown(pki: &Pki, identity: &str, port: u16) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = vec![SanType::URI(identity.try_into().unwrap())];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &pki.issuer).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let chain = vec![certificate.der().clone()];
+        let config = pki.trusting().with_client_auth_cert(chain, key).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let name = "127.0.0.1".try_into().unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        Self::over(connector.connect(name, stream).await.unwrap()).await
+    }
+
+    async fn plain(port: u16) -> Self {
+        Self::over(TcpStream::connect(("127.0.0.1", port)).await.unwrap()).await
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        let (line, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self(line)
+    }
+
+    /// The status of one request.
+    async fn ask(&mut self, method: &str, path: &str, token: Option<&str>) -> u16 {
+        let request = ::http::Request::builder().method(method).uri(path).header("host", "x");
+        let request = request.header("content-type", "application/x-protobuf");
+        let request = match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let sent = self.0.send_request(request.body(Full::default()).unwrap()).await;
+        let (parts, body) = sent.unwrap().into_parts();
+        body.collect().await.unwrap();
+        parts.status.as_u16()
+    }
 }
 
 /// The value of one sample.
@@ -156,6 +217,51 @@ async fn a_hangup_takes_the_new_certificate() {
 }
 
 #[tokio::test]
+async fn a_hangup_lets_in_whom_the_settings_name_now_on_open_connections_too() {
+    let pki = Pki::new();
+    let settings = |token: &str, path: &str| {
+        let auth = format!("auth: {{tokens: [{token}]");
+        let identity = format!("identities: [shop spiffe://a.example/{path}]");
+        format!("receive: {{{auth}, {identity}}}}}\nserve: {{{auth}}}}}\n")
+    };
+    let [cert, key, _] = pki.settings("receive");
+    let ca = format!("receive.tls.client_ca_file={}", pki.path("ca.pem"));
+    let gateway = Gateway::start_with_file(&settings(TOKEN, "till"), &[&cert, &key, &ca]).await;
+    let mut door = Line::shown(&pki, "spiffe://a.example/cart", gateway.ports.http).await;
+    let mut api = Line::plain(gateway.ports.api).await;
+    let hang_up = || Command::new("kill").args(["-HUP", &gateway.pid()]).status().unwrap();
+    let credentials = [Some("sesame"), Some("open"), None];
+    let mut answers = async || {
+        let mut answers = Vec::new();
+        for token in credentials {
+            answers.push(door.ask("POST", "/v1/traces", token).await);
+        }
+        for token in credentials {
+            answers.push(api.ask("GET", "/api/v1/status", token).await);
+        }
+        answers
+    };
+    let before = [200, 401, 403, 200, 401, 401];
+    assert_eq!(answers().await, before);
+
+    gateway.write_file(&settings("shop sha256:beef", "cart"));
+    hang_up();
+    eventually("the settings are refused", || async {
+        gateway.own_log().contains("nothing has changed").then_some(())
+    })
+    .await;
+    assert_eq!(answers().await, before);
+
+    gateway.write_file(&settings(NEW_TOKEN, "cart"));
+    hang_up();
+    eventually("the settings are read again", || async {
+        gateway.own_log().contains("settings read again").then_some(())
+    })
+    .await;
+    assert_eq!(answers().await, [401, 200, 200, 401, 200, 401]);
+}
+
+#[tokio::test]
 async fn the_api_asks_on_every_route_but_two() {
     let pki = Pki::new();
     let settings = pki.settings("serve");
@@ -202,6 +308,34 @@ async fn the_search_command_asks_an_encrypted_api_with_a_token() {
     assert!(!search(&["--token-file", &token]).status.success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_plays_into_encrypted_doors_with_a_token() {
+    let pki = Pki::new();
+    let gateway = start(&pki, "receive").await;
+    let (ca, token, wrong) = (pki.path("ca.pem"), pki.path("token"), pki.path("wrong"));
+    std::fs::write(&token, "sesame\n").unwrap();
+    std::fs::write(&wrong, "open").unwrap();
+    let grpc = format!("https://127.0.0.1:{}", gateway.ports.grpc);
+    let http = format!("https://127.0.0.1:{}", gateway.ports.http);
+    let demo = |arguments: &[&str]| {
+        let doors = ["demo", "--endpoint", &grpc, "--flows", &http];
+        let length = ["--rate", "30", "--seconds", "1"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hopline"));
+        let played = command.args(doors).args(length).args(arguments).output().unwrap();
+        String::from_utf8([played.stdout, played.stderr].concat()).unwrap()
+    };
+
+    let played = demo(&["--ca-file", &ca, "--token-file", &token]);
+
+    assert!(played.contains("\n0 not taken; faults:"), "{played}");
+    assert!(!played.contains(", 0 flows\n"), "{played}");
+    gateway.found("service:payment").await;
+    let denied = demo(&["--ca-file", &ca, "--token-file", &wrong]);
+    assert!(denied.contains("\n0 spans, 0 log records, 0 metric points, 0 flows\n"), "{denied}");
+    let distrusted = demo(&["--token-file", &token]);
+    assert!(distrusted.contains("error: cannot connect to https://"), "{distrusted}");
+}
+
 #[tokio::test]
 async fn a_door_that_ran_out_of_descriptors_opens_again() {
     let gateway = Gateway::start(&[]).await;
@@ -215,7 +349,7 @@ async fn a_door_that_ran_out_of_descriptors_opens_again() {
     let mut held = Vec::new();
     for _ in 0..40 {
         let address = ("127.0.0.1", gateway.ports.http);
-        held.push(tokio::net::TcpStream::connect(address).await.unwrap());
+        held.push(TcpStream::connect(address).await.unwrap());
     }
     eventually("no connection is accepted any more", || async {
         gateway.own_log().contains("connections cannot be accepted").then_some(())

@@ -59,7 +59,8 @@ enum Command {
     #[command(after_help = SETTINGS)]
     Run(Given),
     /// Check the settings: print every key in effect and where it came from, then what may be held
-    /// in memory. Exit with 1 when they are refused.
+    /// in memory. Exit with 1 when they are refused, or a file that they name cannot be used:
+    /// certificates, keys, followed files.
     #[command(after_help = SETTINGS)]
     Check(Given),
     /// Search the journeys of a running gateway.
@@ -91,7 +92,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   hopline demo
-  hopline demo --rate 200 --seconds 30 --flows http://127.0.0.1:4318")]
+  hopline demo --rate 200 --seconds 30 --flows http://127.0.0.1:4318
+  hopline demo --endpoint https://gateway:4317 --token-file token --ca-file ca.pem")]
     Demo(Demo),
 }
 
@@ -153,7 +155,7 @@ struct Top {
 
 #[derive(Args, Debug)]
 struct Demo {
-    /// Where to send it: any door for OTLP over gRPC.
+    /// Where to send it: any door for OTLP over gRPC, http:// or https://.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4317")]
     endpoint: String,
     /// Requests per second.
@@ -169,6 +171,12 @@ struct Demo {
     /// Where to send network flows as well: a door for HTTP.
     #[arg(long, value_name = "URL")]
     flows: Option<String>,
+    /// A file that holds the token, for doors that ask for one.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificates of the authorities to trust in place of the system's, in PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -245,7 +253,7 @@ fn check(sources: &Sources, out: &mut impl Write) -> Outcome {
         Bound { name: "together".to_owned(), bytes: bounds.iter().map(|bound| bound.bytes).sum() };
     let most = Bound { name: "memory_max".to_owned(), bytes: settings.memory_max };
     writeln!(out, "  {sum}, {most}")?;
-    Ok(())
+    Ok(pipeline::check(&settings)?)
 }
 
 /// Hopline's own log goes to standard error; its dependencies speak up only when something is wrong.
@@ -295,6 +303,8 @@ fn play(demo: Demo) -> Outcome {
         duration: demo.seconds.map(Duration::from_secs),
         seed: demo.seed.unwrap_or(start.0),
         flows: demo.flows,
+        token_file: demo.token_file,
+        ca_file: demo.ca_file,
         start,
     };
     let summary = runtime()?.block_on(demo::run(options, async {

@@ -18,11 +18,12 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 use crate::drive;
-pub use crate::drive::Error;
 use crate::drive::{
-    CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Listeners, Reloader,
-    Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover, tick,
+    CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Listeners, MAIL_MAX,
+    Post, Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover,
+    tick,
 };
+pub use crate::drive::{Error, check};
 use crate::evidence::Symbols;
 use crate::index::{Current, Describer, Keeper};
 use crate::join::{Shard, Table};
@@ -34,7 +35,7 @@ use crate::receive;
 use crate::receive::{Intake, Listener};
 use crate::redact::Policy;
 use crate::serve;
-use crate::serve::{Redacted, Sources};
+use crate::serve::{LostMail, Redacted, Sources};
 use crate::settings;
 use crate::settings::{Ack, Loaded, Settings};
 
@@ -146,6 +147,7 @@ impl Gateway {
             reload: Arc::clone(&reloader).handle(),
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
             policy: Arc::clone(&policy),
+            lost_mail: Arc::clone(&parts.lost_mail),
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });
@@ -210,6 +212,7 @@ struct Parts {
     symbols: Arc<Symbols>,
     measures: Arc<Mutex<Hops>>,
     redacted: Arc<Redacted>,
+    lost_mail: Arc<LostMail>,
     log: Log,
     exporters: Arc<Exporters>,
     tokens: Tokens,
@@ -241,7 +244,8 @@ impl Parts {
             ledger,
             symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
             measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
-            redacted: Arc::new(Redacted::default()),
+            redacted: Arc::default(),
+            lost_mail: Arc::default(),
             log,
             exporters: Arc::new(exporters),
             threads: Threads::new(tokens.failed.clone()),
@@ -271,9 +275,9 @@ impl Parts {
         let (shards, outlets): (Vec<_>, Vec<_>) = (0..count).map(|_| Inlet::new()).unzip();
         for (index, (inbox, questions)) in outlets.into_iter().enumerate() {
             let table = Table::new(settings.for_shard(), Shard { index, count });
-            let (peers, finisher) = (shards.clone(), finisher.clone());
-            let halt = self.tokens.halt.clone();
-            let shard = ShardLoop::new(table, Ends { inbox, questions, peers, finisher, halt });
+            let post = Post::new(&shards, MAIL_MAX, Arc::clone(&self.lost_mail));
+            let (finisher, halt) = (finisher.clone(), self.tokens.halt.clone());
+            let shard = ShardLoop::new(table, Ends { inbox, questions, post, finisher, halt });
             self.threads
                 .spawn(&format!("join-{index}"), move || shard.run())
                 .map_err(Error::Thread)?;

@@ -26,9 +26,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::evidence::Nanos;
+use crate::serve::client;
 
 pub use batch::BACKLOG_MAX;
 pub use story::{Fault, SECRETS};
@@ -36,7 +38,7 @@ pub use story::{Fault, SECRETS};
 /// What to play, where to and for how long.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// An OTLP/gRPC endpoint, as `http://host:port`.
+    /// An OTLP/gRPC endpoint, as `http://host:port` or `https://host:port`.
     pub endpoint: String,
     /// Requests per second.
     pub rate: f64,
@@ -46,6 +48,10 @@ pub struct Options {
     pub seed: u64,
     /// The base URL of an HTTP door that takes Hubble's flow lines; without it there are no flows.
     pub flows: Option<String>,
+    /// A file that holds the token, for doors that ask for one.
+    pub token_file: Option<PathBuf>,
+    /// The authorities to trust in place of the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
     /// When the story begins; the time of everything in it counts from here.
     pub start: Nanos,
 }
@@ -103,6 +109,9 @@ pub enum Error {
         /// What came in between.
         source: tonic::transport::Error,
     },
+    /// The token, or the authorities.
+    #[error(transparent)]
+    Client(#[from] client::Error),
     /// The base URL for flows is no URL.
     #[error("cannot post flows to {url}")]
     Flows {

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Extensions, Status};
 
-use super::Error;
+use super::{Error, Options};
+use crate::serve::client::{Connector, Target};
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -32,8 +33,10 @@ const WAITS: [Duration; 3] =
 #[derive(Debug)]
 pub(crate) struct Sender {
     grpc: Grpc<Channel>,
-    http: Client<HttpConnector, Full<Bytes>>,
+    http: Client<Connector, Full<Bytes>>,
     flows: Option<Uri>,
+    /// Sent with every request: who sends it.
+    headers: HeaderMap,
 }
 
 /// Which service takes a request.
@@ -56,23 +59,34 @@ enum Try {
 
 impl Sender {
     /// Connects, and checks where flows go.
-    pub(crate) async fn connect(endpoint: &str, flows: Option<&str>) -> Result<Self, Error> {
-        let failed = |source| Error::Connect { endpoint: endpoint.to_owned(), source };
-        let channel = Endpoint::from_shared(endpoint.to_owned())
+    pub(crate) async fn connect(options: &Options) -> Result<Self, Error> {
+        let endpoint = &options.endpoint;
+        let failed = |source| Error::Connect { endpoint: endpoint.clone(), source };
+        let target = |to: &str| Target {
+            api: to.to_owned(),
+            token_file: options.token_file.clone(),
+            ca_file: options.ca_file.clone(),
+        };
+        let door = target(endpoint);
+        let channel = Endpoint::from_shared(endpoint.clone())
             .map_err(failed)?
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
-            .connect()
+            .connect_with_connector(door.connector()?)
             .await
             .map_err(failed)?;
+        let flows = options.flows.as_deref();
+        let connector = target(flows.unwrap_or_default()).connector()?;
+        let bearer = door.bearer()?.map(|bearer| (header::AUTHORIZATION, bearer));
         let flows = flows.map(|base| {
             let url = format!("{}/v1/flows", base.trim_end_matches('/'));
             url.parse().map_err(|source| Error::Flows { url, source })
         });
         Ok(Self {
             grpc: Grpc::new(channel),
-            http: Client::builder(TokioExecutor::new()).build_http(),
+            http: Client::builder(TokioExecutor::new()).build(connector),
             flows: flows.transpose()?,
+            headers: HeaderMap::from_iter(bearer),
         })
     }
 
@@ -116,7 +130,9 @@ impl Sender {
             return Try::Again(error.to_string());
         }
         let path = PathAndQuery::from_static(service.path());
-        match self.grpc.unary(tonic::Request::new(bytes), path, Plain).await {
+        let metadata = MetadataMap::from_headers(self.headers.clone());
+        let request = tonic::Request::from_parts(metadata, Extensions::default(), bytes);
+        match self.grpc.unary(request, path, Plain).await {
             Ok(answer) => Try::Rejected(rejected(answer.into_inner())),
             Err(status) if is_retryable(status.code()) => Try::Again(status.code().to_string()),
             Err(status) => Try::Refused(status.code().to_string()),
@@ -129,7 +145,8 @@ impl Sender {
             .uri(url.clone())
             .header(header::CONTENT_TYPE, "application/x-ndjson")
             .body(Full::new(bytes));
-        let Ok(request) = request else { return Try::Refused("no request".to_owned()) };
+        let Ok(mut request) = request else { return Try::Refused("no request".to_owned()) };
+        request.headers_mut().extend(self.headers.clone());
         match tokio::time::timeout(REQUEST_TIMEOUT, self.http.request(request)).await {
             Err(_) => Try::Again("no answer in time".to_owned()),
             Ok(Err(error)) => Try::Again(error.to_string()),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::export;
 use crate::index;
 use crate::log;
 use crate::receive;
@@ -18,6 +19,9 @@ pub enum Error {
     /// A certificate.
     #[error("cannot open the doors")]
     Doors(#[from] receive::Error),
+    /// A destination.
+    #[error(transparent)]
+    Export(#[from] export::Error),
     /// The key of the pseudonyms.
     #[error("cannot make or read the key of the pseudonyms in {0}")]
     Key(PathBuf, #[source] io::Error),

@@ -87,8 +87,10 @@ impl Gates {
         }
     }
 
-    /// Looks at the files of the certificates now.
-    pub(crate) async fn reload(&self) {
+    /// Lets in whom the settings name now, and looks at the files of the certificates.
+    pub(crate) async fn reload(&self, settings: &Settings) {
+        self.otlp.renew(settings.receive.auth.clone());
+        self.api.renew(settings.serve.auth.clone());
         let certificates: Vec<_> = self.certificates().cloned().collect();
         let look =
             move || certificates.iter().map(Tls::reload).filter(|it| *it != Look::Same).count();

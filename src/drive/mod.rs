@@ -6,6 +6,7 @@
 //! shard could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that
 //! wait for a commit. A full queue waits, back to the log, which is read later then.
 
+mod check;
 mod delivered;
 mod error;
 mod exporters;
@@ -14,6 +15,7 @@ mod finish;
 mod intake;
 mod listen;
 mod memory;
+mod post;
 mod reload;
 mod repeats;
 mod shard;
@@ -21,6 +23,7 @@ mod shed;
 mod tasks;
 mod watch;
 
+pub use check::check;
 pub(crate) use delivered::Delivered;
 pub use error::Error;
 pub(crate) use exporters::Exporters;
@@ -30,6 +33,7 @@ pub(crate) use intake::{EndToEnd, Intake};
 pub(crate) use listen::Gates;
 pub use listen::{ListenError, Listeners};
 pub(crate) use memory::guard;
+pub(crate) use post::Post;
 pub(crate) use reload::{Reloader, SetLevel};
 pub(crate) use repeats::Repeats;
 pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
@@ -46,7 +50,7 @@ use crate::evidence::Nanos;
 pub(crate) const INBOX_MAX: usize = 64;
 /// Questions that wait for one shard.
 pub(crate) const QUESTIONS_MAX: usize = 16;
-/// Messages that one shard could not deliver yet. More are lost, and counted.
+/// Messages that one shard could not deliver to another yet. More are lost, and counted.
 pub(crate) const MAIL_MAX: usize = 100_000;
 /// Journeys that wait to be finished.
 pub(crate) const CLOSED_MAX: usize = 4096;

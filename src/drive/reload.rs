@@ -57,7 +57,7 @@ impl Reloader {
         let changed = new.changed_since(&loaded).map_err(|error| in_full(&error))?;
         let policy = policy(&new.settings)?;
         self.policy.store(Arc::new(policy));
-        self.gates.reload().await;
+        self.gates.reload(&new.settings).await;
         (self.set_level)(new.settings.telemetry.level);
         self.exporters.apply(&new.settings.export).await;
         self.exporters.forget_all_but(&new.settings.export, self.join.as_deref());

@@ -1,15 +1,14 @@
-//! One shard of the join, and the mail between shards.
+//! One shard of the join.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finished, INBOX_MAX, MAIL_MAX, QUESTIONS_MAX, now};
-use crate::evidence::{Evidence, JourneyId, Nanos, Place, RequestKey};
+use super::{Finished, INBOX_MAX, Post, QUESTIONS_MAX, now};
+use crate::evidence::{Evidence, JourneyId, Nanos, RequestKey};
 use crate::join::{Held, Journey, Mail, Out, Table};
 use crate::ledger::Reason;
 use crate::serve::{Found, Wanted};
@@ -73,9 +72,6 @@ pub(crate) struct Answer {
 pub(crate) struct ShardLoop {
     table: Table,
     ends: Ends,
-    /// Mail that its receiver had no room for. Waiting for room could wait for ever: the receiver
-    /// may be waiting for room here.
-    undelivered: Vec<VecDeque<Mail>>,
     out: Out,
     expired: Nanos,
 }
@@ -84,8 +80,7 @@ pub(crate) struct ShardLoop {
 pub(crate) struct Ends {
     pub(crate) inbox: Receiver<Input>,
     pub(crate) questions: Receiver<Question>,
-    /// All shards, this one included.
-    pub(crate) peers: Vec<Inlet>,
+    pub(crate) post: Post,
     pub(crate) finisher: SyncSender<Finished>,
     /// The gateway stops.
     pub(crate) halt: CancellationToken,
@@ -93,9 +88,7 @@ pub(crate) struct Ends {
 
 impl ShardLoop {
     pub(crate) fn new(table: Table, ends: Ends) -> Self {
-        let undelivered = ends.peers.iter().map(|_| VecDeque::new()).collect();
-        let (out, expired) = (Out::default(), Nanos::default());
-        Self { table, ends, undelivered, out, expired }
+        Self { table, ends, out: Out::default(), expired: Nanos::default() }
     }
 
     /// Joins until the gateway stops. What is open then is read from the log at the next start.
@@ -161,40 +154,12 @@ impl ShardLoop {
             alive &= self.ends.finisher.send(Finished::Lost(place, reason)).is_ok();
         }
         for (shard, mail) in self.out.mail.drain(..) {
-            if let Some(waiting) = self.undelivered.get_mut(shard) {
-                waiting.push_back(mail);
-            }
+            self.ends.post.put(shard, mail);
         }
-        for (peer, waiting) in self.ends.peers.iter().zip(&mut self.undelivered) {
-            deliver(&peer.evidence, waiting);
-            while waiting.len() > MAIL_MAX {
-                if let Some(place) = waiting.pop_front().and_then(|mail| evidence_of(&mail)) {
-                    alive &=
-                        self.ends.finisher.send(Finished::Lost(place, Reason::MailFull)).is_ok();
-                }
-            }
+        for place in self.ends.post.deliver() {
+            alive &= self.ends.finisher.send(Finished::Lost(place, Reason::MailFull)).is_ok();
         }
         alive
-    }
-}
-
-fn deliver(peer: &SyncSender<Input>, waiting: &mut VecDeque<Mail>) {
-    if waiting.is_empty() {
-        return;
-    }
-    let mail = waiting.drain(..).collect();
-    if let Err(TrySendError::Full(Input::Mail(mail))) = peer.try_send(Input::Mail(mail)) {
-        waiting.extend(mail);
-    }
-}
-
-/// The evidence that would be lost with a message.
-fn evidence_of(mail: &Mail) -> Option<Place> {
-    match mail {
-        Mail::Admit(evidence) | Mail::Ask(evidence) | Mail::Forward { evidence, .. } => {
-            Some(evidence.place)
-        }
-        Mail::Bind(_) | Mail::Expect { .. } | Mail::Await { .. } => None,
     }
 }
 

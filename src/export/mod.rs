@@ -26,6 +26,7 @@ mod source;
 mod split;
 mod tls;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -188,9 +189,35 @@ impl Destination {
     }
 }
 
+impl Destination {
+    /// Whether it could be connected to, as far as its settings and the files that they name go.
+    ///
+    /// # Errors
+    /// When its endpoint or proxy cannot be one, or a file cannot be used.
+    pub fn check(&self) -> Result<(), Error> {
+        client::Client::new(self)?;
+        let mut endpoints = self.endpoints.iter().map(|(_, endpoint)| endpoint);
+        let is_secure = |endpoint: &String| endpoint.starts_with("https://");
+        if is_secure(&self.endpoint) || endpoints.any(is_secure) {
+            let trust = tls::Trust::new(self.tls.clone(), self.protocol);
+            let wrong = |source| Error::Tls { name: self.name.clone(), source };
+            trust.config().map_err(wrong)?;
+        }
+        Ok(())
+    }
+}
+
 /// A destination that cannot be one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A file of its certificates.
+    #[error("destination {name}")]
+    Tls {
+        /// Which destination.
+        name: String,
+        /// Which file, and why.
+        source: io::Error,
+    },
     /// The endpoint is no `http://host:port`, or has a path where there can be none.
     #[error("destination {name}: the endpoint is none for the protocol {protocol}")]
     Endpoint {

@@ -87,7 +87,10 @@ impl Trust {
                 let key = PrivateKeyDer::from_pem_file(key_file)
                     .map_err(|error| unusable(key_file, &error))?;
                 let with_key = config.with_client_auth_cert(chain, key);
-                with_key.map_err(|error| unusable(cert_file, &error))?
+                with_key.map_err(|error| match error {
+                    rustls::Error::InconsistentKeys(_) => mismatch(cert_file, key_file),
+                    error => unusable(cert_file, &error),
+                })?
             }
         };
         config.alpn_protocols = match self.protocol {
@@ -125,6 +128,11 @@ fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
         return Err(unusable(file, &"there is no certificate in it"));
     }
     Ok(found)
+}
+
+fn mismatch(cert_file: &Path, key_file: &Path) -> io::Error {
+    let (cert, key) = (cert_file.display(), key_file.display());
+    io::Error::other(format!("{key} is not the key of the certificate in {cert}"))
 }
 
 fn unusable(file: &Path, error: &dyn std::fmt::Display) -> io::Error {

@@ -19,6 +19,7 @@ mod home;
 mod hops;
 mod journey;
 mod lately;
+mod mail;
 mod open;
 mod recall;
 mod slab;
@@ -38,9 +39,10 @@ pub use bindings::{Binding, WeakKey};
 pub use home::{Home, Shard};
 pub use hops::{Hop, Sides, hops};
 pub use journey::{Closed, Fresh, Journey};
+pub use mail::{Mail, Subject};
 pub use table::Table;
 
-use crate::evidence::{Evidence, JourneyId, Kind, Nanos, Place};
+use crate::evidence::{JourneyId, Kind, Place};
 use crate::ledger::Reason;
 
 /// What one shard may hold and how long it waits.
@@ -93,42 +95,6 @@ pub struct Out {
     /// Evidence that is counted once more than it was admitted: it fits several journeys, or moved
     /// out of one that had closed.
     pub copied: Vec<(Place, Kind)>,
-}
-
-/// What one shard tells another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mail {
-    /// Evidence that came to the wrong shard.
-    Admit(Evidence),
-    /// A weak key was seen in a journey.
-    Bind(Binding),
-    /// The evidence belongs to this home.
-    Forward {
-        /// What was decided; its marks say how.
-        evidence: Evidence,
-        /// Whose it is.
-        home: Home,
-    },
-    /// Nothing is bound to the first socket pair; what is bound to the second?
-    Ask(Evidence),
-    /// Evidence waits elsewhere and may ask for this key until then.
-    Expect {
-        /// The evidence's second socket pair.
-        key: WeakKey,
-        /// When the evidence began.
-        from: Nanos,
-        /// When it ended.
-        to: Nanos,
-        /// When it asks.
-        until: Nanos,
-    },
-    /// Evidence for this home may still be forwarded until then: stay open.
-    Await {
-        /// The home that is a candidate.
-        home: Home,
-        /// When the evidence stops waiting.
-        until: Nanos,
-    },
 }
 
 /// What a shard holds. All of it is zero after a complete drain.

@@ -4,8 +4,10 @@
 //! looked up in the settings, and nothing else in a request says who sent it.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
@@ -56,12 +58,18 @@ pub(super) struct Known {
     requests: AtomicU64,
 }
 
-/// Decides who comes in, and counts.
+/// Decides who comes in, and counts. Each request is judged by what the settings say when it comes.
 #[derive(Debug)]
 pub(super) struct Guard {
-    auth: Auth,
-    known: Vec<Known>,
+    current: ArcSwap<Current>,
     denied: [AtomicU64; Denied::ALL.len()],
+}
+
+/// Who may come in now.
+#[derive(Debug)]
+struct Current {
+    auth: Auth,
+    known: Vec<Arc<Known>>,
 }
 
 impl Auth {
@@ -155,13 +163,15 @@ impl Denied {
 
 impl Guard {
     pub(super) fn new(auth: Auth) -> Self {
-        let known = |name: &str| Known {
-            name: name.to_owned(),
-            tenant: Tenant::named(name),
-            requests: AtomicU64::new(0),
-        };
-        let known = auth.names().into_iter().map(known).collect();
-        Self { auth, known, denied: Default::default() }
+        let current = ArcSwap::from_pointee(Current::new(auth, &[]));
+        Self { current, denied: Default::default() }
+    }
+
+    /// From the next request on these may come in, on open connections too. Who stays keeps its
+    /// count.
+    pub(super) fn renew(&self, auth: Auth) {
+        let before = self.current.load();
+        self.current.store(Arc::new(Current::new(auth, &before.known)));
     }
 
     /// Whose request it is. `shown` is what the certificate of its connection names.
@@ -170,32 +180,52 @@ impl Guard {
         shown: Option<&Identity>,
         headers: &HeaderMap,
     ) -> Result<Tenant, Denied> {
-        // Every name that is judged comes from the same settings.
-        let known = |name: &str| self.known.iter().find(|known| known.name == name);
-        let judged = self.judge(shown, headers);
-        match judged.and_then(|name| known(name).ok_or(Denied::NoTenant)) {
+        let judged = self.current.load().judge(shown, headers);
+        match &judged {
             Ok(known) => {
                 known.requests.fetch_add(1, Ordering::Relaxed);
-                Ok(known.tenant)
             }
             Err(denied) => {
-                if let Some(count) = self.denied.get(denied as usize) {
+                if let Some(count) = self.denied.get(*denied as usize) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
-                Err(denied)
             }
         }
+        judged.map(|known| known.tenant)
     }
 
     pub(super) fn denied(&self, denied: Denied) -> u64 {
         self.denied.get(denied as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    pub(super) fn known(&self) -> &[Known] {
-        &self.known
+    pub(super) fn known(&self) -> Vec<Arc<Known>> {
+        self.current.load().known.clone()
+    }
+}
+
+impl Current {
+    /// A tenant that was known `before` goes on counting.
+    fn new(auth: Auth, before: &[Arc<Known>]) -> Self {
+        let known = |name: &str| match before.iter().find(|known| known.name == name) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Known {
+                name: name.to_owned(),
+                tenant: Tenant::named(name),
+                requests: AtomicU64::new(0),
+            }),
+        };
+        let known = auth.names().into_iter().map(known).collect();
+        Self { auth, known }
     }
 
-    fn judge(&self, shown: Option<&Identity>, headers: &HeaderMap) -> Result<&str, Denied> {
+    fn judge(&self, shown: Option<&Identity>, headers: &HeaderMap) -> Result<Arc<Known>, Denied> {
+        let name = self.name(shown, headers)?;
+        // Every name that is judged comes from the same settings.
+        let known = self.known.iter().find(|known| known.name == name);
+        known.map(Arc::clone).ok_or(Denied::NoTenant)
+    }
+
+    fn name(&self, shown: Option<&Identity>, headers: &HeaderMap) -> Result<&str, Denied> {
         if !self.auth.asks() {
             return Ok(Tenant::DEFAULT);
         }
@@ -286,6 +316,10 @@ mod tests {
         headers
     }
 
+    fn requests(guard: &Guard) -> Vec<(String, u64)> {
+        guard.known().iter().map(|known| (known.name.clone(), known.requests())).collect()
+    }
+
     fn shop() -> Auth {
         auth(&[&format!("shop sha256:{SESAME}"), &format!("bank sha256:{OPEN}")], &[])
     }
@@ -311,9 +345,40 @@ mod tests {
             assert_eq!(guard.admit(None, &headers(values)), expected, "{values:?}");
         }
         assert_eq!(Denied::ALL.map(|denied| guard.denied(denied)), [1, 8, 0]);
-        let requests = |known: &Known| (known.name.clone(), known.requests());
-        let requests: Vec<_> = guard.known().iter().map(requests).collect();
-        assert_eq!(requests, [("bank".to_owned(), 1), ("shop".to_owned(), 1)]);
+        assert_eq!(requests(&guard), [("bank".to_owned(), 1), ("shop".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_token_opens_from_when_it_is_known_until_it_is_not() {
+        let guard = Guard::new(auth(&[&format!("shop sha256:{SESAME}")], &[]));
+        let come = |token: &'static str| guard.admit(None, &headers(&[token]));
+        let of = |tenant| Ok(Tenant::named(tenant));
+        let wrong = Err(Denied::WrongCredential);
+        assert_eq!([come("Bearer sesame"), come("Bearer open")], [of("shop"), wrong]);
+
+        guard.renew(shop());
+        assert_eq!([come("Bearer sesame"), come("Bearer open")], [of("shop"), of("bank")]);
+        assert_eq!(requests(&guard), [("bank".to_owned(), 1), ("shop".to_owned(), 2)]);
+
+        guard.renew(auth(&[&format!("shop sha256:{OPEN}")], &[]));
+        assert_eq!([come("Bearer sesame"), come("Bearer open")], [wrong, of("shop")]);
+        assert_eq!(requests(&guard), [("shop".to_owned(), 3)]);
+        assert_eq!(guard.denied(Denied::WrongCredential), 2);
+    }
+
+    #[test]
+    fn an_identity_is_of_the_tenant_that_the_settings_name_now() {
+        let id = "spiffe://a.example/cart";
+        let shown = Identity::parse(id).unwrap();
+        let guard = Guard::new(auth(&[], &[&format!("shop {id}")]));
+        let come = || guard.admit(Some(&shown), &HeaderMap::new());
+        assert_eq!(come(), Ok(Tenant::named("shop")));
+
+        guard.renew(auth(&[], &[&format!("bank {id}")]));
+        assert_eq!(come(), Ok(Tenant::named("bank")));
+
+        guard.renew(auth(&[], &["bank spiffe://a.example/till"]));
+        assert_eq!(come(), Err(Denied::NoTenant));
     }
 
     #[test]

@@ -157,8 +157,15 @@ impl Gate {
     }
 
     /// Each tenant of the settings, and how many requests were its.
-    pub fn tenants(&self) -> impl Iterator<Item = (&str, Tenant, u64)> {
-        self.0.guard.known().iter().map(|known| (&*known.name, known.tenant, known.requests()))
+    #[must_use]
+    pub fn tenants(&self) -> Vec<(String, Tenant, u64)> {
+        let known = self.0.guard.known();
+        known.iter().map(|known| (known.name.clone(), known.tenant, known.requests())).collect()
+    }
+
+    /// From the next request on these may come in, on open connections too.
+    pub fn renew(&self, auth: Auth) {
+        self.0.guard.renew(auth);
     }
 
     pub(super) fn terms(&self) -> &Terms {

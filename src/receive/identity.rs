@@ -35,7 +35,7 @@ pub(super) enum Pattern {
 }
 
 impl Identity {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         is_identity(text).then(|| Self(text.to_owned()))
     }
 

@@ -48,7 +48,7 @@ pub use auth::{Auth, Denied, Token, Wrong};
 pub use cors::{Cors, Origin};
 pub use counters::{Counters, Tally};
 pub use door::{Deny, Entrance, Open, Speaks};
-pub use follow::follow;
+pub use follow::{can_follow, follow};
 pub use gate::{Away, Gate, Terms};
 pub use grpc::serve_grpc;
 pub use http::serve_http;
@@ -202,13 +202,29 @@ pub enum Error {
         /// What it should hold.
         what: &'static str,
     },
-    /// The certificate and its key do not go together, or are of a kind that is not spoken.
+    /// The key is of another certificate.
+    #[error("{} is not the key of the certificate in {}", key.display(), cert.display())]
+    Mismatch {
+        /// The file of the certificate.
+        cert: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// The certificate or its key is broken, or of a kind that is not spoken.
     #[error("cannot use the certificate in {}", path.display())]
     Tls {
         /// The file of the certificate.
         path: PathBuf,
         /// The cause.
         source: rustls::Error,
+    },
+    /// A file of flows cannot be followed.
+    #[error("cannot follow the file {}", path.display())]
+    Follow {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
     },
     /// The place for checkpoints cannot be used.
     #[error("cannot keep checkpoints in {dir}")]

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, version};
+use rustls::{Error as TlsError, RootCertStore, ServerConfig, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -180,7 +180,12 @@ impl Contents {
     }
 
     fn current(&self, files: &Files) -> Result<Current, Error> {
-        let wrong = |source| Error::Tls { path: files.cert.clone(), source };
+        let wrong = |source| match source {
+            TlsError::InconsistentKeys(_) => {
+                Error::Mismatch { cert: files.cert.clone(), key: files.key.clone() }
+            }
+            source => Error::Tls { path: files.cert.clone(), source },
+        };
         let chain = certificates(&self.cert, &files.cert)?;
         let key = PrivateKeyDer::from_pem_slice(&self.key);
         let key = key.map_err(|_| Error::Pem { path: files.key.clone(), what: "private key" })?;

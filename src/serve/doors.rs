@@ -32,17 +32,13 @@ pub(crate) struct TenantPart {
 }
 
 pub(super) fn door(door: &'static str, gate: &Gate) -> DoorPart {
-    let tenant = |(name, tenant, requests): (&str, Tenant, u64)| TenantPart {
-        name: name.to_owned(),
-        number: tenant.0,
-        requests,
-    };
+    let tenant = |(name, Tenant(number), requests)| TenantPart { name, number, requests };
     DoorPart {
         door,
         connections: gate.open(),
         turned_away: Away::ALL.map(|away| (away.name(), gate.away(away))).into(),
         denied: Denied::ALL.map(|denied| (denied.name(), gate.denied(denied))).into(),
-        tenants: gate.tenants().map(tenant).collect(),
+        tenants: gate.tenants().into_iter().map(tenant).collect(),
         certificate_expiry_s: gate.tls().map(Tls::not_after),
     }
 }
@@ -72,7 +68,7 @@ pub(super) fn write(gates: &[(&'static str, Gate)], page: &mut Page<'_>) {
     page.family(name, Kind::Counter, "Requests that were let in, by the tenant of the settings.");
     for (door, gate) in gates {
         for (tenant, _, requests) in gate.tenants() {
-            page.sample(name, &[("door", door), ("tenant", tenant)], requests);
+            page.sample(name, &[("door", door), ("tenant", &tenant)], requests);
         }
     }
     let certificates = || gates.iter().filter_map(|(door, gate)| Some((*door, gate.tls()?)));

@@ -45,7 +45,7 @@ fn write(sources: &Sources, held: Option<&Held>) -> String {
     ledger(sources, &mut page);
     redacted(sources, &mut page);
     log(sources, &mut page);
-    join(held, &mut page);
+    join(sources, held, &mut page);
     index(sources, &mut page);
     exports(sources, &mut page);
     symbols(sources, &mut page);
@@ -260,7 +260,7 @@ fn log(sources: &Sources, page: &mut Page<'_>) {
     }
 }
 
-fn join(held: Option<&Held>, page: &mut Page<'_>) {
+fn join(sources: &Sources, held: Option<&Held>, page: &mut Page<'_>) {
     let Some(held) = held else { return };
     let gauges = [
         ("hopline_join_open_journeys", "Open journeys.", held.journeys),
@@ -271,6 +271,11 @@ fn join(held: Option<&Held>, page: &mut Page<'_>) {
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);
         page.sample(name, &[], value);
+    }
+    let name = "hopline_join_lost_mail_total";
+    page.family(name, Kind::Counter, "Messages between shards that were lost, by subject.");
+    for (subject, count) in sources.lost_mail.counts() {
+        page.sample(name, &[("subject", subject)], count);
     }
 }
 

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::evidence::{JourneyId, Nanos, RequestKey, Symbols};
 use crate::export::Health;
 use crate::index;
-use crate::join::{Held, Journey};
+use crate::join::{Held, Journey, Subject};
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::measure;
@@ -110,6 +110,8 @@ pub struct Sources {
     pub bounds: Vec<(String, u64)>,
     /// What redacts now.
     pub policy: Arc<ArcSwap<Policy>>,
+    /// What the shards of the join never heard of each other.
+    pub lost_mail: Arc<LostMail>,
     /// What redaction hid.
     pub redacted: Arc<Redacted>,
     /// Whether the gateway takes requests.
@@ -151,6 +153,25 @@ impl Redacted {
     fn cuts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = Cut::ALL.into_iter().zip(&self.cut);
         counts.map(|(kind, count)| (kind.name(), count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Messages between the shards of the join that were lost, by what they were for.
+#[derive(Debug, Default)]
+pub struct LostMail([std::sync::atomic::AtomicU64; Subject::ALL.len()]);
+
+impl LostMail {
+    /// One more.
+    pub fn add(&self, subject: Subject) {
+        if let Some(count) = self.0.get(subject as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many there were, in the order of the subjects.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = Subject::ALL.into_iter().zip(&self.0);
+        counts.map(|(subject, count)| (subject.name(), count.load(Ordering::Relaxed)))
     }
 }
 

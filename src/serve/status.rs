@@ -132,6 +132,8 @@ pub(crate) struct JoinPart {
     evidence: usize,
     waiting: usize,
     bindings: usize,
+    /// Messages between shards that were lost, by subject.
+    lost_mail: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -207,7 +209,7 @@ fn gather(sources: &Sources, held: Option<&Held>) -> Status {
         ledger: ledger(&sources.ledger),
         redacted: redacted(sources),
         log: log(&sources.log),
-        join: held.map(join),
+        join: held.map(|held| join(sources, held)),
         index: sources.index.as_ref().map(index),
         exports: sources.exports.load().iter().map(|it| export(it, &status)).collect(),
         symbols: Use {
@@ -222,9 +224,10 @@ fn gather(sources: &Sources, held: Option<&Held>) -> Status {
     }
 }
 
-fn join(held: &Held) -> JoinPart {
+fn join(sources: &Sources, held: &Held) -> JoinPart {
     let Held { journeys: open_journeys, evidence, waiting, bindings, .. } = *held;
-    JoinPart { open_journeys, evidence, waiting, bindings }
+    let lost_mail = sources.lost_mail.counts().collect();
+    JoinPart { open_journeys, evidence, waiting, bindings, lost_mail }
 }
 
 fn ledger(ledger: &Ledger) -> LedgerPart {

@@ -18,18 +18,28 @@ impl Settings {
     /// # Errors
     /// When the file cannot be made or read.
     pub fn pseudonym_key(&self) -> io::Result<[u8; 32]> {
-        if self.redact.action == Action::Mask && !edit::needs_key(&self.edit) {
-            return Ok([0; 32]);
-        }
-        if !self.redact.key.is_empty() {
-            return Ok(blake3::derive_key(CONTEXT, self.redact.key.expose().as_bytes()));
+        if let Some(key) = self.kept_pseudonym_key()? {
+            return Ok(key);
         }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.data_dir)?;
-        let path = self.data_dir.join(FILE);
-        read(&path).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => make(&path),
-            _ => Err(error),
-        })
+        make(&self.data_dir.join(FILE))
+    }
+
+    /// The same; `None` when it is not made yet.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn kept_pseudonym_key(&self) -> io::Result<Option<[u8; 32]>> {
+        if self.redact.action == Action::Mask && !edit::needs_key(&self.edit) {
+            return Ok(Some([0; 32]));
+        }
+        if !self.redact.key.is_empty() {
+            return Ok(Some(blake3::derive_key(CONTEXT, self.redact.key.expose().as_bytes())));
+        }
+        match read(&self.data_dir.join(FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
     }
 }
 
@@ -60,10 +70,12 @@ mod tests {
             let sets = vec![data_dir, needs_key.to_owned()];
             let settings = load(&Sources { sets, ..Sources::default() }).unwrap();
 
+            assert_eq!(settings.kept_pseudonym_key().unwrap(), None);
             let first = settings.pseudonym_key().unwrap();
 
             assert_ne!(first, [0; 32]);
             assert_eq!(settings.pseudonym_key().unwrap(), first);
+            assert_eq!(settings.kept_pseudonym_key().unwrap(), Some(first));
         }
     }
 }

@@ -6,7 +6,8 @@ use super::{Settings, Sources, build, together};
 
 /// What can change without a new start: these keys and what lies below them. The rest is what
 /// stages were built with.
-const LIVE: &[&str] = &["edit", "export", "redact", "telemetry.log.level"];
+const LIVE: &[&str] =
+    &["edit", "export", "receive.auth", "redact", "serve.auth", "telemetry.log.level"];
 
 /// Settings, and what they were made of.
 #[derive(Clone, Debug)]

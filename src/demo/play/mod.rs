@@ -40,7 +40,7 @@ pub(crate) async fn run(
     if !(options.rate > 0.0 && options.rate <= RATE_MAX) {
         return Err(Error::Rate { max: RATE_MAX, got: options.rate });
     }
-    let sender = Sender::connect(&options.endpoint, options.flows.as_deref()).await?;
+    let sender = Sender::connect(&options).await?;
     let mut player = Player::new(&options, sender, BACKLOG_MAX);
     let stopped = AtomicBool::new(false);
     {

@@ -131,6 +131,8 @@ async fn options(sink: &Sink) -> Options {
         duration: Some(Duration::from_millis(300)),
         seed: 4,
         flows: None,
+        token_file: None,
+        ca_file: None,
         start: Nanos(1_790_000_000_000_000_000),
     }
 }
@@ -219,7 +221,7 @@ async fn an_endpoint_where_nobody_listens_is_an_error() {
 async fn a_request_is_skipped_and_counted_while_too_much_is_held() {
     let sink = Sink::default();
     let options = options(&sink).await;
-    let sender = Sender::connect(&options.endpoint, None).await.unwrap();
+    let sender = Sender::connect(&options).await.unwrap();
     let mut player = Player::new(&options, sender, 1);
 
     player.invite(options.start.after(Duration::from_millis(300)));

@@ -8,8 +8,9 @@
 mod checkpoint;
 mod tail;
 
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,6 +54,21 @@ pub async fn follow(
     follower.run().await;
     follower.save().await;
     Ok(())
+}
+
+/// Whether the file at `path` could be followed. One that does not exist yet could.
+///
+/// # Errors
+/// When it is a folder, or cannot be read.
+pub fn can_follow(path: &Path) -> Result<(), Error> {
+    let opened = match path.metadata() {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // To open a pipe would wait for its writer.
+        Ok(found) if found.is_file() => File::open(path).map(drop),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    opened.map_err(|source| Error::Follow { path: path.to_owned(), source })
 }
 
 struct Follower {

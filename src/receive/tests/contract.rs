@@ -184,6 +184,77 @@ async fn an_empty_request_succeeds_in_each() {
     assert_eq!(grpc(&doors, EXPORT, &types, framed(0, 0, b"")).await.status, 0);
 }
 
+/// Texts that are no id: odd, no hex, of another length.
+const NO_IDS: [&str; 6] = [
+    r#""0""#,
+    r#""abc""#,
+    r#""zz""#,
+    r#""W47/95gDgQPSabYzgT/GDA==""#,
+    r#""0102030405060708090a0b0c0d0e0f1011""#,
+    r#""\u00e9\u00e9\u00e9\u00e9""#,
+];
+
+/// Doors that answer as the gateway does: they clean what comes, and say what was rejected.
+async fn cleaning() -> (Doors, Arc<Mutex<Vec<redact::Tally>>>) {
+    let tallies = Arc::<Mutex<Vec<_>>>::default();
+    let kept = Arc::clone(&tallies);
+    let judge = move |raw: &Raw| {
+        let Ok(tally) = tally(raw.signal, &raw.bytes) else {
+            return refused(Refusal::Malformed);
+        };
+        kept.lock().unwrap().push(tally);
+        match tally.rejected.total() {
+            0 => Reply::Accepted,
+            rejected => Reply::Partial { rejected, message: tally.rejected.message() },
+        }
+    };
+    (Doors::judged(judge, settings()).await, tallies)
+}
+
+#[tokio::test]
+async fn what_is_no_id_in_json_costs_its_span_alone() {
+    let (doors, _) = cleaning().await;
+    let (trace, span) = (r#""0102030405060708090a0b0c0d0e0f10""#, r#""0102030405060708""#);
+    for wrong in NO_IDS {
+        for (trace_of_first, span_of_first) in [(wrong, span), (trace, wrong)] {
+            let first = format!(r#"{{"traceId":{trace_of_first},"spanId":{span_of_first}}}"#);
+            let other = format!(r#"{{"traceId":{trace},"spanId":{span}}}"#);
+            let spans = format!(r#"[{first},{other}]"#);
+            let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":{spans}}}]}}]}}"#);
+            let answer = post(&doors, "/v1/traces", &[("content-type", JSON)], body).await;
+            assert_eq!(answer.code.as_u16(), 200, "{first}: {:?}", answer.body);
+            let partial = &answer.json()["partialSuccess"];
+            assert_eq!(partial["rejectedSpans"], "1", "{first}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_id_in_json_is_taken_out_of_a_record_that_needs_none() {
+    let (doors, tallies) = cleaning().await;
+    let ids = r#""traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708""#;
+    for wrong in NO_IDS {
+        let both = format!(r#""traceId":{wrong},"spanId":{wrong}"#);
+        let span = format!(r#"{{{ids},"parentSpanId":{wrong},"links":[{{{both}}}]}}"#);
+        let point = format!(r#"{{"asInt":1,"exemplars":[{{{both},"asInt":1}}]}}"#);
+        let metric = format!(r#"{{"gauge":{{"dataPoints":[{point}]}}}}"#);
+        let spans = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#);
+        let records =
+            format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{{both}}}]}}]}}]}}"#);
+        let metrics =
+            format!(r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{metric}]}}]}}]}}"#);
+        let rows = [("traces", spans, 3), ("logs", records, 2), ("metrics", metrics, 2)];
+        for (signal, body, mended) in rows {
+            let path = format!("/v1/{signal}");
+            let answer = post(&doors, &path, &[("content-type", JSON)], body).await;
+            assert_eq!((answer.code.as_u16(), answer.json()), (200, json!({})), "{wrong} {signal}");
+            let tally = *tallies.lock().unwrap().last().unwrap();
+            let expected = redact::Tally { mended, ..redact::Tally::default() };
+            assert_eq!(tally, expected, "{wrong} {signal}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn profiles_are_refused_by_name() {
     let doors = Doors::open(Reply::Accepted).await;

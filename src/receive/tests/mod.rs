@@ -164,6 +164,11 @@ fn settings() -> Settings {
 
 /// What the stage behind the doors says of a request.
 pub(super) fn cleaned(signal: Signal, bytes: &Bytes) -> Result<(), Malformed> {
+    tally(signal, bytes).map(drop)
+}
+
+/// What it does to the request.
+fn tally(signal: Signal, bytes: &Bytes) -> Result<redact::Tally, Malformed> {
     let settings = redact::Settings {
         enabled: true,
         action: redact::Action::Mask("****".to_owned()),
@@ -189,7 +194,7 @@ pub(super) fn cleaned(signal: Signal, bytes: &Bytes) -> Result<(), Malformed> {
         policy: 0,
         digest: Digest::default(),
     };
-    redact::Policy::new(&settings).unwrap().clean(head, bytes).map(|_| ())
+    redact::Policy::new(&settings).unwrap().clean(head, bytes).map(|(_, tally)| tally)
 }
 
 fn refused(refusal: Refusal) -> Reply {

@@ -1,5 +1,10 @@
 //! What is too long or too many is cut, and says so.
 
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Summary, SummaryDataPoint,
+};
+
 use super::*;
 
 /// Small enough that nearly every request is over some of them.
@@ -228,6 +233,57 @@ fn what_is_cut_is_counted_by_its_kind() {
 
     let counts = Cut::ALL.map(|kind| tally.cut.of(kind));
     assert_eq!(counts, [1, 1, 1, 0, 3, 2, 0]);
+}
+
+/// A metric of every sort, each with one point, which has one exemplar where it can.
+fn every_sort(attributes: &[KeyValue]) -> ExportMetricsServiceRequest {
+    let attributes = attributes.to_vec();
+    let filtered_attributes = attributes.clone();
+    let exemplars = vec![Exemplar { filtered_attributes, ..Exemplar::default() }];
+    let number = NumberDataPoint {
+        attributes: attributes.clone(),
+        exemplars: exemplars.clone(),
+        ..NumberDataPoint::default()
+    };
+    let histogram = HistogramDataPoint {
+        attributes: attributes.clone(),
+        exemplars: exemplars.clone(),
+        ..HistogramDataPoint::default()
+    };
+    let exponential = ExponentialHistogramDataPoint {
+        attributes: attributes.clone(),
+        exemplars,
+        ..ExponentialHistogramDataPoint::default()
+    };
+    let summary = SummaryDataPoint { attributes, ..SummaryDataPoint::default() };
+    let data = [
+        Data::Gauge(Gauge { data_points: vec![number.clone()] }),
+        Data::Sum(Sum { data_points: vec![number], ..Sum::default() }),
+        Data::Histogram(Histogram { data_points: vec![histogram], ..Histogram::default() }),
+        Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![exponential],
+            ..ExponentialHistogram::default()
+        }),
+        Data::Summary(Summary { data_points: vec![summary] }),
+    ];
+    let metrics = data.map(|data| Metric { data: Some(data), ..Metric::default() }).to_vec();
+    let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+    let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+    ExportMetricsServiceRequest { resource_metrics }
+}
+
+#[test]
+fn points_and_exemplars_cannot_say_what_they_lack_so_it_is_counted() {
+    let long = "k".repeat(41);
+    let all = [&*long, "a", "b", "c"].map(|key| attribute(key, Value::IntValue(1)));
+    let bytes = Bytes::from(every_sort(&all).encode_to_vec());
+
+    let (clean, tally) = capped().clean(head(Signal::Metrics), &bytes).unwrap();
+
+    let out = ExportMetricsServiceRequest::decode(clean.bytes().as_ref()).unwrap();
+    assert_eq!(out, every_sort(&all[1..3]));
+    let counts = Cut::ALL.map(|kind| tally.cut.of(kind));
+    assert_eq!(counts, [9, 9, 0, 0, 0, 0, 0], "five points and four exemplars");
 }
 
 #[test]

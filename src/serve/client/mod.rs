@@ -24,6 +24,7 @@ use serde_json::Value;
 pub use search::{search, table};
 pub use show::json;
 pub use status::{Looked, Verdict, status};
+pub(crate) use target::Connector;
 pub use target::Target;
 
 pub(super) use findings::{Finding, Level, findings};
@@ -51,6 +52,12 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// What is in a file is not fit for a header.
+    #[error("{} holds no token", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
     },
     /// The client cannot speak TLS.
     #[error("no certificate authority is known: {0}")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -22,6 +22,9 @@ use super::Error;
 
 /// An answer of a thousand journeys has room in this.
 const ANSWER_BYTES_MAX: usize = 128 << 20;
+
+/// Makes connections, encrypted or not.
+pub(crate) type Connector = HttpsConnector<HttpConnector>;
 
 /// A gateway's API.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +51,8 @@ impl Target {
     async fn exchange(&self, path: &str) -> Result<(StatusCode, Value), Error> {
         let url = format!("{}{path}", self.api());
         let mut request = Request::get(&url);
-        if let Some(path) = &self.token_file {
-            let token = String::from_utf8_lossy(&read(path)?).trim().to_owned();
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        if let Some(bearer) = self.bearer()? {
+            request = request.header(AUTHORIZATION, bearer);
         }
         let request = request.body(Empty::<Bytes>::new());
         let request = request.map_err(|source| Error::Address { url, source })?;
@@ -69,8 +71,18 @@ impl Target {
         self.api.trim_end_matches('/')
     }
 
+    /// What says who asks, if there is a token.
+    pub(crate) fn bearer(&self) -> Result<Option<HeaderValue>, Error> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let token = String::from_utf8_lossy(&read(path)?).trim().to_owned();
+        let bearer = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut bearer = bearer.map_err(|_| Error::Token { path: path.clone() })?;
+        bearer.set_sensitive(true);
+        Ok(Some(bearer))
+    }
+
     /// Authorities are only looked for when they are needed.
-    fn connector(&self) -> Result<HttpsConnector<HttpConnector>, Error> {
+    pub(crate) fn connector(&self) -> Result<Connector, Error> {
         let mut roots = RootCertStore::empty();
         if let Some(path) = &self.ca_file {
             let pem = read(path)?;
@@ -88,7 +100,7 @@ impl Target {
         let builder = builder.map_err(|error| Error::Trust(error.to_string()))?;
         let config = builder.with_root_certificates(roots).with_no_client_auth();
         let builder = HttpsConnectorBuilder::new().with_tls_config(config);
-        Ok(builder.https_or_http().enable_http1().build())
+        Ok(builder.https_or_http().enable_all_versions().build())
     }
 }
 

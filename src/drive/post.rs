@@ -1,0 +1,198 @@
+//! The mail of one shard to the others.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use super::{Inlet, Input};
+use crate::evidence::Place;
+use crate::join::Mail;
+use crate::serve::LostMail;
+
+/// Messages that go to a shard at once.
+const BAG_MAX: usize = 1024;
+
+/// Mail waits here when its receiver has no room for it. Waiting for room could wait for ever: the
+/// receiver may be waiting for room at the sender.
+pub(crate) struct Post {
+    peers: Vec<Peer>,
+    /// Messages that wait for one peer; more are lost, the oldest first, and counted.
+    mail_max: usize,
+    lost: Arc<LostMail>,
+}
+
+struct Peer {
+    inlet: SyncSender<Input>,
+    waiting: VecDeque<Mail>,
+}
+
+impl Post {
+    /// `shards` are all of them, the sender included.
+    pub(crate) fn new(shards: &[Inlet], mail_max: usize, lost: Arc<LostMail>) -> Self {
+        let peer = |shard: &Inlet| Peer { inlet: shard.evidence.clone(), waiting: VecDeque::new() };
+        Self { peers: shards.iter().map(peer).collect(), mail_max, lost }
+    }
+
+    pub(super) fn put(&mut self, shard: usize, mail: Mail) {
+        if let Some(peer) = self.peers.get_mut(shard) {
+            peer.waiting.push_back(mail);
+        }
+    }
+
+    /// Hands over what there is room for. Answers the evidence in what is lost of the rest.
+    pub(super) fn deliver(&mut self) -> Vec<Place> {
+        let mut lost = Vec::new();
+        for Peer { inlet, waiting } in &mut self.peers {
+            hand_over(inlet, waiting);
+            let more = waiting.len().saturating_sub(self.mail_max);
+            for mail in waiting.drain(..more) {
+                self.lost.add(mail.subject());
+                lost.extend(mail.carries());
+            }
+        }
+        lost
+    }
+}
+
+fn hand_over(inlet: &SyncSender<Input>, waiting: &mut VecDeque<Mail>) {
+    while !waiting.is_empty() {
+        let bag = waiting.drain(..waiting.len().min(BAG_MAX)).collect();
+        // A shard that is gone needs no mail: the next start reads the log again.
+        if let Err(TrySendError::Full(Input::Mail(bag))) = inlet.try_send(Input::Mail(bag)) {
+            bag.into_iter().rev().for_each(|mail| waiting.push_front(mail));
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::{Ends, Finished, INBOX_MAX, ShardLoop};
+    use super::*;
+    use crate::evidence::{Evidence, Facts, Keys, Nanos, Position, RequestKey, TraceId};
+    use crate::join::{Binding, Home, Settings, Shard, Subject, Table, WeakKey};
+    use crate::ledger::Reason;
+
+    const COUNT: usize = 2;
+
+    /// The first piece of evidence with this place whose trace is at home on shard 0, and whose
+    /// request key on shard 1.
+    fn evidence(batch: u64) -> Evidence {
+        let request = |number| RequestKey(NonZeroU64::new(number).unwrap());
+        let far = |key: &RequestKey| Shard::of_key(WeakKey::Request(*key), COUNT) == 1;
+        let near = |trace: &TraceId| Shard::of_journey((*trace).into(), COUNT) == 0;
+        let trace = |number: u8| TraceId::from_slice(&[number; 16]).unwrap();
+        let keys = Keys {
+            trace: (1..).map(trace).find(near),
+            request: (1 + batch * 1000..).map(request).find(far),
+            ..Keys::default()
+        };
+        let place = Place { batch: Position(batch), offset: 0 };
+        Evidence { keys, facts: Facts::default(), place }
+    }
+
+    fn each_subject() -> [Mail; 6] {
+        let [first, second, third] = [1, 2, 3].map(evidence);
+        let key = first.keys.request.map(WeakKey::Request).unwrap();
+        let home = Home::Alone(first.place);
+        let [from, to, until] = [Nanos(1), Nanos(2), Nanos(3)];
+        [
+            Mail::Admit(first),
+            Mail::Bind(Binding { key, home, from, to, replaces: None }),
+            Mail::Forward { evidence: second, home },
+            Mail::Ask(third),
+            Mail::Expect { key, from, to, until },
+            Mail::Await { home, until },
+        ]
+    }
+
+    fn fill(inlet: &Inlet) {
+        for _ in 0..INBOX_MAX {
+            inlet.evidence.try_send(Input::Wake).unwrap_or_else(|_| panic!("there is room"));
+        }
+    }
+
+    fn counts(lost: &LostMail) -> Vec<u64> {
+        lost.counts().map(|(_, count)| count).collect()
+    }
+
+    #[test]
+    fn each_lost_message_is_counted_by_what_it_was_for() {
+        let (inlet, _outlet) = Inlet::new();
+        fill(&inlet);
+        let lost = Arc::<LostMail>::default();
+        let mut post = Post::new(&[inlet], 1, Arc::clone(&lost));
+        each_subject().into_iter().for_each(|mail| post.put(0, mail));
+
+        let places = post.deliver();
+
+        assert_eq!(places.into_iter().map(|place| place.batch.0).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(counts(&lost), [1, 1, 1, 1, 1, 0], "the newest waits");
+        post.put(0, each_subject()[1]);
+        assert_eq!((post.deliver(), counts(&lost)), (Vec::new(), vec![1; 6]));
+    }
+
+    #[test]
+    fn what_there_is_room_for_arrives_whole_and_in_order() {
+        let (inlet, (inbox, _)) = Inlet::new();
+        let lost = Arc::<LostMail>::default();
+        let mut post = Post::new(&[inlet], 1, Arc::clone(&lost));
+        let sent: Vec<_> = (0..3000).map(|batch| Mail::Admit(evidence(batch % 7))).collect();
+        sent.iter().for_each(|mail| post.put(0, *mail));
+
+        assert_eq!(post.deliver(), []);
+
+        let bags = inbox.try_iter().map(|input| match input {
+            Input::Mail(bag) => bag,
+            Input::Evidence(_) | Input::Wake => panic!("there is nothing but mail"),
+        });
+        let bags: Vec<_> = bags.collect();
+        assert_eq!(bags.iter().map(Vec::len).collect::<Vec<_>>(), [1024, 1024, 952]);
+        assert_eq!((bags.concat(), counts(&lost)), (sent, vec![0; 6]));
+    }
+
+    #[test]
+    fn a_shard_whose_peer_takes_nothing_counts_every_binding_that_is_lost() {
+        let second = Duration::from_secs(1);
+        let settings = Settings {
+            quiet: second,
+            rootless: second,
+            longest: second,
+            weak_wait: second,
+            evidence_max: 100,
+            journeys_max: 100,
+            journey_evidence_max: 100,
+            journey_keys_max: 100,
+            waiting_max: 100,
+            bindings_max: 100,
+            key_bindings_max: 100,
+            remembered_evidence_max: 100,
+            remember: second,
+            socket_slack: second,
+        };
+        let (own, (inbox, questions)) = Inlet::new();
+        let ((unused, _own), (peer, _peer)) = (Inlet::new(), Inlet::new());
+        fill(&peer);
+        let lost = Arc::<LostMail>::default();
+        let (finisher, finished) = sync_channel(100);
+        let post = Post::new(&[unused, peer], 3, Arc::clone(&lost));
+        let ends = Ends { inbox, questions, post, finisher, halt: CancellationToken::new() };
+        let table = Table::new(settings, Shard { index: 0, count: COUNT });
+        let list = (0..10).map(evidence).collect();
+        own.evidence.try_send(Input::Evidence(list)).unwrap_or_else(|_| panic!("there is room"));
+        drop(own);
+
+        ShardLoop::new(table, ends).run();
+
+        let bind = Subject::ALL.iter().position(|it| *it == Subject::Bind).unwrap();
+        assert_eq!(counts(&lost)[bind], 10 - 3);
+        let is_loss = |it: &Finished| matches!(it, Finished::Lost(_, Reason::MailFull));
+        assert_eq!(finished.try_iter().filter(is_loss).count(), 0, "no evidence is lost with them");
+    }
+}
