@@ -20,8 +20,9 @@ use crate::redact::{Clean, Cut, Policy, Rejected, Tally};
 use crate::serve::Redacted;
 use crate::wire::Malformed;
 
-/// More than this takes longer than half a millisecond, and leaves the async threads.
-const INLINE_BYTES: usize = 256 << 10;
+/// More than this takes longer than a millisecond, and leaves the async threads. What is smaller
+/// goes on where it was inflated, at once: so few requests are in memory as more than they came.
+const INLINE_BYTES: usize = 1 << 20;
 /// The same of a digest, which is faster.
 const DIGEST_BYTES: usize = 2 << 20;
 

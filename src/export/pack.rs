@@ -62,9 +62,14 @@ impl Packers {
         }
     }
 
-    /// Whether packing takes so long that it must leave the async threads.
-    pub(super) fn is_slow(&self) -> bool {
-        self.compression != Compression::None
+    /// Whether packing so many bytes takes so long, more than a millisecond or two, that it must
+    /// leave the async threads.
+    pub(super) fn is_slow(&self, bytes: usize) -> bool {
+        match (self.compression, self.level) {
+            (Compression::None, _) => false,
+            (Compression::Zstd, 0..=3) => bytes > 1 << 20,
+            (Compression::Gzip | Compression::Zstd, _) => bytes > 128 << 10,
+        }
     }
 
     /// The body of a request with these parts.

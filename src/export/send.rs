@@ -122,9 +122,9 @@ impl Sender {
         self.refused(signal, Reason::TooLarge, items, &format!("an item larger than {max} bytes"));
     }
 
-    /// Compressing takes milliseconds: it leaves the async threads.
+    /// Compressing much takes milliseconds: it leaves the async threads.
     async fn pack(self: Arc<Self>, pieces: Vec<Bytes>) -> io::Result<Packed> {
-        if !self.packers.is_slow() {
+        if !self.packers.is_slow(pieces.iter().map(Bytes::len).sum()) {
             return self.packers.pack(&pieces);
         }
         tokio::task::spawn_blocking(move || self.packers.pack(&pieces)).await?

@@ -20,8 +20,9 @@ use crate::ledger::Refusal;
 
 pub(crate) use self::frames::{IDLE_BYTES_MAX, WINDOW_BYTES_MAX};
 
-/// More output than this is made away from the async threads: it takes about half a millisecond.
-const INLINE_BYTES: usize = 256 << 10;
+/// More output than this is made away from the async threads: it takes about a millisecond. To go
+/// away sooner would cost more: many threads would compute at a time, each with memory of its own.
+const INLINE_BYTES: usize = 1 << 20;
 
 const STEP_BYTES_MIN: usize = 16 << 10;
 const STEP_BYTES_MAX: usize = 4 << 20;

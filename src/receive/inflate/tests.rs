@@ -149,19 +149,20 @@ async fn frames_of_zstd_count_together_and_skippable_ones_make_nothing() {
 
 #[tokio::test]
 async fn a_zstd_body_that_tells_its_length_is_held_to_it() {
-    let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-    // The second is inflated away from the async threads.
-    for length in [1_000, 300_000] {
+    let text: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    // The last is inflated away from the async threads.
+    for length in [1_000, 300_000, 1_200_000] {
         let body = Bytes::from(zstd::bulk::compress(&text[..length], 1).unwrap());
         let out = inflated(Coding::Zstd, body.clone(), length).await.unwrap();
         assert!(out == text[..length]);
         assert_eq!(inflated(Coding::Zstd, body.clone(), length - 1).await, Err(Refusal::TooLarge));
         let cut = body.slice(..body.len() - 1);
         assert_eq!(inflated(Coding::Zstd, cut, 2 * MIB).await, Err(Refusal::Malformed));
-        // The length stands behind the magic number and the descriptor of the frame.
+        // The length stands behind the magic number, the descriptor, and the window if there is one.
+        let at = if body[4] & 0x20 == 0 { 6 } else { 5 };
         for lie in [0x01, 0xff] {
             let mut lying = body.to_vec();
-            lying[5] ^= lie;
+            lying[at] ^= lie;
             let out = inflated(Coding::Zstd, Bytes::from(lying), 2 * MIB).await;
             assert_eq!(out.err(), Some(Refusal::Malformed), "{length} bytes, {lie:#x}");
         }
