@@ -5,7 +5,8 @@ use crate::wire::{Fields, Malformed};
 /// A value that is not a list of pairs, and not opaque bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scalar<'a> {
-    Text(&'a str),
+    /// Checked by who reads it: most are compared with a few bytes, or not read at all.
+    Text(&'a [u8]),
     Int(i64),
     Double(f64),
     Bool(bool),
@@ -25,6 +26,29 @@ const ARRAY_DEPTH_MAX: usize = 2;
 /// Key and value of a `KeyValue`, whichever comes first; the value is not read yet.
 #[inline(always)]
 pub(super) fn pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
+    match plain(content) {
+        Some(pair) => Ok(pair),
+        None => any_pair(content),
+    }
+}
+
+/// A pair as nearly every sender writes it: a short key, then a value, then nothing.
+#[inline(always)]
+fn plain(content: &[u8]) -> Option<Pair<'_>> {
+    let [0x0a, length @ ..0x80, rest @ ..] = content else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(*length))?;
+    let (length, value) = match rest {
+        [0x12, length @ ..0x80, value @ ..] => (usize::from(*length), value),
+        [0x12, low, high @ ..0x80, value @ ..] => {
+            (usize::from(*low & 0x7f) | usize::from(*high) << 7, value)
+        }
+        _ => return None,
+    };
+    (length == value.len()).then_some(Pair { key, value })
+}
+
+#[cold]
+fn any_pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
     let mut pair = Pair::default();
     for field in Fields::new(content) {
         let field = field?;
@@ -37,14 +61,24 @@ pub(super) fn pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
     Ok(pair)
 }
 
-/// The value of an `AnyValue`. Of an array, such as a header's values, the first counts.
+/// The value of an `AnyValue`.
 #[inline(always)]
-pub(super) fn scalar(content: &[u8], depth: usize) -> Result<Option<Scalar<'_>>, Malformed> {
+pub(super) fn value(content: &[u8]) -> Result<Option<Scalar<'_>>, Malformed> {
+    match content {
+        [0x0a, length @ ..0x80, text @ ..] if usize::from(*length) == text.len() => {
+            Ok(Some(Scalar::Text(text)))
+        }
+        _ => scalar(content, 0),
+    }
+}
+
+/// The value of any `AnyValue`. Of an array, such as a header's values, the first counts.
+fn scalar(content: &[u8], depth: usize) -> Result<Option<Scalar<'_>>, Malformed> {
     let mut out = None;
     for field in Fields::new(content) {
         let field = field?;
         out = match field.number {
-            1 => Some(Scalar::Text(field.text()?)),
+            1 => Some(Scalar::Text(field.bytes()?)),
             2 => Some(Scalar::Bool(field.number()? != 0)),
             3 => Some(Scalar::Int(field.number()?.cast_signed())),
             4 => Some(Scalar::Double(f64::from_bits(field.number()?))),
@@ -55,8 +89,6 @@ pub(super) fn scalar(content: &[u8], depth: usize) -> Result<Option<Scalar<'_>>,
     Ok(out)
 }
 
-/// Not inlined, so that [`scalar`] can be.
-#[inline(never)]
 fn first(array: &[u8], depth: usize) -> Result<Option<Scalar<'_>>, Malformed> {
     match Fields::new(array).next() {
         Some(first) => scalar(first?.bytes()?, depth + 1),

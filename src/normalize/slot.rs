@@ -54,6 +54,14 @@ pub(super) enum Slot {
 
 impl Slot {
     pub(super) const COUNT: usize = Self::DestinationService as usize + 1;
+
+    /// The slots that a placement is made of, which come first.
+    pub(super) const PLACING: u64 = (Self::Version.bit() << 1) - 1;
+
+    #[inline(always)]
+    pub(super) const fn bit(self) -> u64 {
+        1 << self as u64
+    }
 }
 
 /// A key, its meaning, its rank: of two keys with one meaning the higher rank counts.
@@ -193,30 +201,54 @@ const KEYS: &[Entry] = &[
     ("hopline.destination.pod", Slot::DestinationService, 1),
 ];
 
-const BUCKETS: usize = 512;
+const BUCKETS: usize = 4096;
 
-/// Keys by digest: most keys of most requests end at a bucket with nothing in it, or one look.
-static BY_DIGEST: LazyLock<Vec<Vec<&Entry>>> = LazyLock::new(|| {
-    let mut buckets = vec![Vec::new(); BUCKETS];
-    for entry in KEYS {
-        if let Some(bucket) = buckets.get_mut(bucket_of(entry.0.as_bytes())) {
-            bucket.push(entry);
+/// Keys by digest. Most keys of most requests mean nothing: they end at an empty bucket, of which
+/// there are so many that hardly two keys share one.
+pub(super) struct Meanings {
+    /// The number of the first key in a bucket, from one; zero for none.
+    first: [u8; BUCKETS],
+    /// By a key's number, the number of the next key in its bucket.
+    next: [u8; KEYS.len()],
+}
+
+static MEANINGS: LazyLock<Meanings> = LazyLock::new(Meanings::new);
+
+/// What all keys mean.
+pub(super) fn meanings() -> &'static Meanings {
+    &MEANINGS
+}
+
+impl Meanings {
+    fn new() -> Self {
+        let mut meanings = Self { first: [0; BUCKETS], next: [0; KEYS.len()] };
+        for ((number, (key, ..)), next) in (1..=u8::MAX).zip(KEYS).zip(&mut meanings.next) {
+            if let Some(first) = meanings.first.get_mut(bucket_of(key.as_bytes())) {
+                *next = std::mem::replace(first, number);
+            }
         }
+        meanings
     }
-    buckets
-});
+
+    /// What a key means, if anything.
+    #[inline]
+    pub(super) fn of(&self, key: &[u8]) -> Option<(Slot, u8)> {
+        let mut number = *self.first.get(bucket_of(key))?;
+        while number != 0 {
+            let at = usize::from(number) - 1;
+            let (known, slot, rank) = KEYS.get(at)?;
+            if same(known.as_bytes(), key) {
+                return Some((*slot, *rank));
+            }
+            number = *self.next.get(at)?;
+        }
+        None
+    }
+}
 
 #[inline(always)]
 fn bucket_of(key: &[u8]) -> usize {
     usize::from(digest(key)) % BUCKETS
-}
-
-/// What a key means, if anything.
-#[inline]
-pub(super) fn meaning(key: &[u8]) -> Option<(Slot, u8)> {
-    let bucket = BY_DIGEST.get(bucket_of(key))?;
-    let found = bucket.iter().find(|(known, _, _)| same(known.as_bytes(), key))?;
-    Some((found.1, found.2))
 }
 
 #[cfg(test)]
@@ -226,13 +258,13 @@ mod tests {
     #[test]
     fn every_key_has_the_meaning_that_the_table_says() {
         for (key, slot, rank) in KEYS {
-            assert_eq!(meaning(key.as_bytes()), Some((*slot, *rank)), "{key}");
+            assert_eq!(meanings().of(key.as_bytes()), Some((*slot, *rank)), "{key}");
         }
     }
 
     #[test]
     fn a_key_that_is_not_in_the_table_means_nothing() {
-        assert_eq!(meaning(b"service.nam"), None);
-        assert_eq!(meaning(b""), None);
+        assert_eq!(meanings().of(b"service.nam"), None);
+        assert_eq!(meanings().of(b""), None);
     }
 }
