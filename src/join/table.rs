@@ -9,7 +9,7 @@ use super::lately::{Lately, Remembered};
 use super::open::{Added, Open};
 use super::waiting::Waiting;
 use super::{Binding, Closed, Held, Home, Journey, Mail, Out, Settings, Shard, WeakKey};
-use crate::evidence::{Evidence, JourneyId, Marks, Nanos, RequestKey};
+use crate::evidence::{Evidence, JourneyId, Keys, Marks, Nanos, RequestKey};
 use crate::ledger::Reason;
 
 /// One shard of the join: single writer, no lock, no clock, no I/O.
@@ -220,6 +220,10 @@ impl Table {
     }
 
     fn publish(&mut self, at: u32, home: Home, evidence: &Evidence, out: &mut Out) {
+        let Keys { trace: _, request, sockets } = &evidence.keys;
+        if request.is_none() && *sockets == [None; 2] {
+            return;
+        }
         let (from, to) = interval(&evidence.facts);
         for key in publishable(evidence) {
             let Some(entry) = self.open.entry(at) else { return };

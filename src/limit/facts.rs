@@ -32,10 +32,13 @@ pub struct Interner {
     by_hash: HashTable<u16>,
     hasher: RandomState,
     /// Evidence of one resource comes in a row: which one, and its origin.
-    resource: Option<((Position, u32), OriginId)>,
+    resource: Option<(ResourceAt, OriginId)>,
     /// The same of evidence that says more than its resource, and across batches.
     last: Option<Last>,
 }
+
+/// A resource: its batch, and where in it the resource begins.
+type ResourceAt = (Position, u32);
 
 /// A name and its symbol.
 #[derive(Debug)]

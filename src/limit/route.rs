@@ -136,16 +136,27 @@ const DASH: u8 = 8;
 
 /// What is in a segment.
 fn seen(segment: &str) -> u8 {
-    segment.bytes().fold(0, |seen, byte| {
-        seen | match byte {
+    let class = |byte| CLASSES.get(usize::from(byte)).copied().unwrap_or(0);
+    segment.bytes().fold(0, |seen, byte| seen | class(byte))
+}
+
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut rest = table.as_mut_slice();
+    let mut byte = 0_u8;
+    while let [first, after @ ..] = rest {
+        *first = match byte {
             b'0'..=b'9' => DIGIT,
             b'@' | b'%' => AT,
             b'.' | b':' => DOT,
             b'-' | b'_' => DASH,
             _ => 0,
-        }
-    })
-}
+        };
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+};
 
 /// A framework's own spelling of a variable: `{id}`, `:id`, `<id>`.
 fn is_parameter(segment: &str) -> bool {

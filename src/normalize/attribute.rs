@@ -1,6 +1,6 @@
 //! The value of one attribute, as far as facts need it.
 
-use crate::wire::{Fields, Malformed};
+use crate::wire::{Fields, Malformed, read_varint};
 
 /// A value that is not a list of pairs, and not opaque bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,18 +23,9 @@ pub(super) struct Pair<'a> {
 /// An array of arrays is not what any convention writes.
 const ARRAY_DEPTH_MAX: usize = 2;
 
-/// Key and value of a `KeyValue`, whichever comes first; the value is not read yet.
-#[inline(always)]
-pub(super) fn pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
-    match plain(content) {
-        Some(pair) => Ok(pair),
-        None => any_pair(content),
-    }
-}
-
 /// A pair as nearly every sender writes it: a short key, then a value, then nothing.
 #[inline(always)]
-fn plain(content: &[u8]) -> Option<Pair<'_>> {
+pub(super) fn plain_pair(content: &[u8]) -> Option<Pair<'_>> {
     let [0x0a, length @ ..0x80, rest @ ..] = content else { return None };
     let (key, rest) = rest.split_at_checked(usize::from(*length))?;
     let (length, value) = match rest {
@@ -47,8 +38,8 @@ fn plain(content: &[u8]) -> Option<Pair<'_>> {
     (length == value.len()).then_some(Pair { key, value })
 }
 
-#[cold]
-fn any_pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
+/// Key and value of a `KeyValue`, whichever comes first; the value is not read yet.
+pub(super) fn pair(content: &[u8]) -> Result<Pair<'_>, Malformed> {
     let mut pair = Pair::default();
     for field in Fields::new(content) {
         let field = field?;
@@ -68,6 +59,10 @@ pub(super) fn value(content: &[u8]) -> Result<Option<Scalar<'_>>, Malformed> {
         [0x0a, length @ ..0x80, text @ ..] if usize::from(*length) == text.len() => {
             Ok(Some(Scalar::Text(text)))
         }
+        [0x18, number @ ..] => match read_varint(number)? {
+            (int, length) if length == number.len() => Ok(Some(Scalar::Int(int.cast_signed()))),
+            _ => scalar(content, 0),
+        },
         _ => scalar(content, 0),
     }
 }

@@ -1,6 +1,8 @@
 //! The attributes of one evidence, by meaning.
 
-use super::attribute::{Pair, Scalar, pair, value};
+use std::num::NonZeroU8;
+
+use super::attribute::{Scalar, pair, plain_pair, value};
 use super::observed::Placement;
 use super::slot::{Meanings, Slot, meanings};
 use crate::wire::{Fields, Malformed};
@@ -40,10 +42,35 @@ impl<'a> Names<'a> {
     }
 
     /// Reads one attribute, if its key means something that is not known better already.
-    #[inline]
+    ///
+    /// Inlined as far as to where most end: at a key that means nothing. A pair of the usual form
+    /// meets no other on its way there, so that it stays in registers.
+    #[inline(always)]
     pub(super) fn read(&mut self, attribute: &'a [u8]) -> Result<(), Malformed> {
-        let Pair { key, value: content } = pair(attribute)?;
-        let Some((slot, rank)) = self.meanings.of(key) else { return Ok(()) };
+        let Some(pair) = plain_pair(attribute) else { return self.read_any(attribute) };
+        match self.meanings.first(pair.key) {
+            None => Ok(()),
+            Some(first) => self.learn(pair.key, pair.value, first),
+        }
+    }
+
+    #[cold]
+    fn read_any(&mut self, attribute: &'a [u8]) -> Result<(), Malformed> {
+        let pair = pair(attribute)?;
+        match self.meanings.first(pair.key) {
+            None => Ok(()),
+            Some(first) => self.learn(pair.key, pair.value, first),
+        }
+    }
+
+    #[inline(never)]
+    fn learn(
+        &mut self,
+        key: &'a [u8],
+        content: &'a [u8],
+        first: NonZeroU8,
+    ) -> Result<(), Malformed> {
+        let Some((slot, rank)) = self.meanings.of(key, first) else { return Ok(()) };
         let places = (self.ranks.get_mut(slot as usize), self.values.get_mut(slot as usize));
         let (Some(known), Some(place)) = places else { return Ok(()) };
         if self.known & slot.bit() != 0 && *known >= rank {

@@ -1,5 +1,6 @@
 //! Which attribute keys mean what.
 
+use std::num::NonZeroU8;
 use std::sync::LazyLock;
 
 use crate::wire::{digest, same};
@@ -204,12 +205,12 @@ const KEYS: &[Entry] = &[
 const BUCKETS: usize = 4096;
 
 /// Keys by digest. Most keys of most requests mean nothing: they end at an empty bucket, of which
-/// there are so many that hardly two keys share one.
+/// there are so many that hardly two keys share one. Keys are numbered from one.
 pub(super) struct Meanings {
-    /// The number of the first key in a bucket, from one; zero for none.
-    first: [u8; BUCKETS],
-    /// By a key's number, the number of the next key in its bucket.
-    next: [u8; KEYS.len()],
+    /// The first key in a bucket.
+    first: [Option<NonZeroU8>; BUCKETS],
+    /// By a key's number less one, the next key in its bucket.
+    next: [Option<NonZeroU8>; KEYS.len()],
 }
 
 static MEANINGS: LazyLock<Meanings> = LazyLock::new(Meanings::new);
@@ -221,28 +222,32 @@ pub(super) fn meanings() -> &'static Meanings {
 
 impl Meanings {
     fn new() -> Self {
-        let mut meanings = Self { first: [0; BUCKETS], next: [0; KEYS.len()] };
+        let mut meanings = Self { first: [None; BUCKETS], next: [None; KEYS.len()] };
         for ((number, (key, ..)), next) in (1..=u8::MAX).zip(KEYS).zip(&mut meanings.next) {
             if let Some(first) = meanings.first.get_mut(bucket_of(key.as_bytes())) {
-                *next = std::mem::replace(first, number);
+                *next = std::mem::replace(first, NonZeroU8::new(number));
             }
         }
         meanings
     }
 
-    /// What a key means, if anything.
+    /// The first key that it may be; `None` where it means nothing.
+    #[inline(always)]
+    pub(super) fn first(&self, key: &[u8]) -> Option<NonZeroU8> {
+        self.first.get(bucket_of(key)).copied().flatten()
+    }
+
+    /// What a key means, if anything, from the first key on that it may be.
     #[inline]
-    pub(super) fn of(&self, key: &[u8]) -> Option<(Slot, u8)> {
-        let mut number = *self.first.get(bucket_of(key))?;
-        while number != 0 {
-            let at = usize::from(number) - 1;
+    pub(super) fn of(&self, key: &[u8], first: NonZeroU8) -> Option<(Slot, u8)> {
+        let mut at = usize::from(first.get()) - 1;
+        loop {
             let (known, slot, rank) = KEYS.get(at)?;
             if same(known.as_bytes(), key) {
                 return Some((*slot, *rank));
             }
-            number = *self.next.get(at)?;
+            at = usize::from(self.next.get(at).copied().flatten()?.get()) - 1;
         }
-        None
     }
 }
 
@@ -255,16 +260,21 @@ fn bucket_of(key: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    fn meaning(key: &str) -> Option<(Slot, u8)> {
+        let first = meanings().first(key.as_bytes())?;
+        meanings().of(key.as_bytes(), first)
+    }
+
     #[test]
     fn every_key_has_the_meaning_that_the_table_says() {
         for (key, slot, rank) in KEYS {
-            assert_eq!(meanings().of(key.as_bytes()), Some((*slot, *rank)), "{key}");
+            assert_eq!(meaning(key), Some((*slot, *rank)), "{key}");
         }
     }
 
     #[test]
     fn a_key_that_is_not_in_the_table_means_nothing() {
-        assert_eq!(meanings().of(b"service.nam"), None);
-        assert_eq!(meanings().of(b""), None);
+        assert_eq!(meaning("service.nam"), None);
+        assert_eq!(meaning(""), None);
     }
 }

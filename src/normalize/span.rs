@@ -7,6 +7,9 @@ use super::{address, outcome};
 use crate::evidence::{Kind, Method, Nanos, SpanId, TraceId};
 use crate::wire::{Fields, Malformed};
 
+/// Field 9, a message.
+const ATTRIBUTE: u8 = 9 << 3 | 2;
+
 /// What a `Span` says. `out` holds what its resource says.
 pub(super) fn read<'a>(
     span: &'a [u8],
@@ -15,7 +18,8 @@ pub(super) fn read<'a>(
 ) -> Result<(), Malformed> {
     names.clear();
     let (mut end, mut failed) = (0, false);
-    for field in Fields::new(span) {
+    let mut fields = Fields::new(span);
+    while let Some(field) = fields.next() {
         let field = field?;
         match field.number {
             1 => out.trace = TraceId::from_slice(field.bytes()?),
@@ -25,7 +29,13 @@ pub(super) fn read<'a>(
             6 => out.kind = kind(field.number()?),
             7 => out.start = Nanos(field.number()?),
             8 => end = field.number()?,
-            9 => names.read(field.bytes()?)?,
+            9 => {
+                names.read(field.bytes()?)?;
+                // Attributes come in a row.
+                while let Some(attribute) = fields.next_short(ATTRIBUTE) {
+                    names.read(attribute)?;
+                }
+            }
             15 => failed = is_error(field.bytes()?)?,
             _ => {}
         }
