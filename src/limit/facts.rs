@@ -270,6 +270,20 @@ mod tests {
     }
 
     #[test]
+    fn a_resource_is_known_by_its_batch_and_its_place_in_it() {
+        let mut interner = interner(100);
+        let mut origin = |service, resource, batch| {
+            let placement = Placement { service, ..Placement::default() };
+            let observed = Observed { resource: Some(resource), ..at(placement) };
+            let id = interner.evidence(&observed, Position(batch)).facts.origin;
+            interner.symbols.text(interner.symbols.origin(id).service).to_string()
+        };
+        assert_eq!(origin("cart", 0, 1), "cart");
+        assert_eq!(origin("pay", 9, 1), "pay");
+        assert_eq!(origin("shop", 9, 2), "shop");
+    }
+
+    #[test]
     fn more_names_than_are_remembered_keep_their_symbols() {
         let mut interner = interner(REMEMBERED_MAX * 3);
         let first = interner.open("name");

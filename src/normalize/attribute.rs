@@ -13,7 +13,7 @@ pub(super) enum Scalar<'a> {
 }
 
 /// A `KeyValue`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pair<'a> {
     pub(super) key: &'a [u8],
     /// An encoded `AnyValue`.
@@ -88,5 +88,34 @@ fn first(array: &[u8], depth: usize) -> Result<Option<Scalar<'_>>, Malformed> {
     match Fields::new(array).next() {
         Some(first) => scalar(first?.bytes()?, depth + 1),
         None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes that are often nearly a pair, or nearly a value.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![Just(0x0a), Just(0x12), Just(0x18), 0_u8..6, 0x7e_u8..0x83];
+        prop::collection::vec(byte, 0..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn the_usual_form_of_a_pair_reads_as_any_form(bytes in bytes()) {
+            if let Some(plain) = plain_pair(&bytes) {
+                prop_assert_eq!(pair(&bytes), Ok(plain));
+            }
+        }
+
+        #[test]
+        fn the_usual_forms_of_a_value_read_as_any_form(bytes in bytes()) {
+            prop_assert_eq!(value(&bytes), scalar(&bytes, 0));
+        }
     }
 }
