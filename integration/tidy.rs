@@ -25,7 +25,6 @@ const HOMES: &[(&str, &str)] = &[
     ("hdrhistogram", "measure"),
     ("hyper_rustls", "export serve"),
     ("httpdate", "export"),
-    ("moka", "join"),
     ("opentelemetry_proto", "receive export demo"),
     ("rustls", "receive export serve"),
     ("sha2", "receive"),

@@ -73,7 +73,7 @@ impl Feed {
             items
         };
         self.holding.take(batch.position, signal, taken);
-        let found = self.send(batch);
+        let found = self.send(batch, taken);
         // Redaction checked the bytes and the log their checksum: all of it was read.
         for _ in found..taken {
             if let Some(signal) = self.holding.settle(batch.position) {
@@ -83,8 +83,9 @@ impl Feed {
     }
 
     /// Sends the evidence of a batch to the shards, piece by piece; answers how much there was.
-    fn send(&mut self, batch: &Batch) -> u32 {
+    fn send(&mut self, batch: &Batch, expected: u32) -> u32 {
         let shards = &self.shards;
+        let room = usize::try_from(expected).unwrap_or(PIECE_MAX).div_ceil(shards.len().max(1));
         let mut parts: Vec<Vec<Evidence>> = vec![Vec::new(); shards.len()];
         let mut found = 0_u32;
         let interner = &mut self.interner;
@@ -92,6 +93,9 @@ impl Feed {
             let evidence = interner.evidence(observed, batch.position);
             let at = Shard::route(&evidence, shards.len());
             if let (Some(part), Some(shard)) = (parts.get_mut(at), shards.get(at)) {
+                if part.capacity() == 0 {
+                    part.reserve_exact(room.min(PIECE_MAX));
+                }
                 part.push(evidence);
                 found += 1;
                 if part.len() >= PIECE_MAX {

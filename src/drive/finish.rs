@@ -11,7 +11,7 @@ use super::shed::Shed;
 use super::{UNCOMMITTED_MAX, now};
 use crate::evidence::{JourneyId, Kind, Nanos, Place, Position, Signal, Symbols};
 use crate::index::Keeper;
-use crate::join::{Journey, hops};
+use crate::join::{Fresh, Journey, hops};
 use crate::ledger::{Account, Holding, Reason};
 use crate::log::{Cursor, Log};
 use crate::measure::{Crossing, Hops};
@@ -150,19 +150,27 @@ impl Finish {
         true
     }
 
-    /// Settles what is new in this revision; the rest was settled with an earlier one.
     fn done(&self, journey: &Journey) {
-        let settled = self.holding.settle_all(journey.fresh().iter().map(|place| place.batch));
-        for signal in settled.into_iter().filter(is_item) {
-            self.account.done(signal, 1);
+        for (signal, items) in self.settled(journey) {
+            self.account.done(signal, items);
         }
     }
 
     fn lost(&self, journey: &Journey, reason: Reason) {
-        let settled = self.holding.settle_all(journey.fresh().iter().map(|place| place.batch));
-        for signal in settled.into_iter().filter(is_item) {
-            self.account.lost(signal, reason, 1);
+        for (signal, items) in self.settled(journey) {
+            self.account.lost(signal, reason, items);
         }
+    }
+
+    /// Settles what is new in this revision; the rest was settled with an earlier one.
+    fn settled(&self, journey: &Journey) -> impl Iterator<Item = (Signal, u64)> + use<> {
+        let settled = match &journey.fresh {
+            Fresh::All => {
+                self.holding.settle_all(journey.evidence.iter().map(|(_, place)| place.batch))
+            }
+            Fresh::These(places) => self.holding.settle_all(places.iter().map(|it| it.batch)),
+        };
+        Signal::ALL.into_iter().zip(settled).filter(|(signal, _)| is_item(signal))
     }
 
     fn look(&mut self) {

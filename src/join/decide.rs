@@ -169,15 +169,12 @@ impl Table {
     /// A weak journey that was not bound in time gives its evidence to the home that binds it now.
     fn rehome(&mut self, own: Home, binding: &Binding, out: &mut Out) {
         let id = own.id();
-        let at = match (self.open.find(id), self.lately.get(id, self.now)) {
-            (Some(at), _) => Some(at),
-            (None, Some(kept)) => {
-                let leaves = |facts: &Facts| !self.bindings.moved(binding, facts).is_empty();
-                let any = kept.journey.evidence.iter().any(|(facts, _)| leaves(facts));
-                if any { self.reopen(&kept, out) } else { None }
-            }
-            (None, None) => None,
-        };
+        let at = self.open.find(id).or_else(|| {
+            let kept = self.lately.get(id, self.now)?;
+            let leaves = |facts: &Facts| !self.bindings.moved(binding, facts).is_empty();
+            let any = kept.journey.evidence.iter().any(|(facts, _)| leaves(facts));
+            if any { self.reopen(id, out) } else { None }
+        });
         let Some(at) = at else { return };
         let bindings = &self.bindings;
         for taken in self.open.take(at, |facts| !bindings.moved(binding, facts).is_empty()) {
@@ -195,7 +192,7 @@ impl Table {
 
     /// Takes an empty journey away. The keys it published go to whoever has its evidence now.
     fn dissolve(&mut self, at: u32, key: WeakKey, out: &mut Out) {
-        let Some(entry) = self.open.remove(at) else { return };
+        let Some((_, entry)) = self.open.close(at) else { return };
         let id = entry.home.id();
         if entry.revision > 0 {
             out.retracted.push(id);

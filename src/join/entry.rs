@@ -80,11 +80,14 @@ impl Entry {
         self.last = self.last.max(at);
     }
 
-    /// Looks whether this is the root.
-    pub(super) fn meet(&mut self, facts: &Facts) {
-        if facts.kind.is_span() && facts.parent.is_none() {
+    /// Looks whether this is the root that it waited for.
+    pub(super) fn meets(&mut self, facts: &Facts) -> bool {
+        let is_root = facts.kind.is_span() && facts.parent.is_none();
+        let meets = is_root && self.root == Root::Missing;
+        if meets {
             self.root = Root::Seen;
         }
+        meets
     }
 
     /// It was open before: what it waited for then, it does not wait for again.

@@ -21,7 +21,6 @@ mod journey;
 mod lately;
 mod mail;
 mod open;
-mod recall;
 mod slab;
 mod table;
 mod waiting;
@@ -72,7 +71,7 @@ pub struct Settings {
     /// Bindings of one key: a connection that is kept alive carries many requests. One more
     /// forgets the key's oldest.
     pub key_bindings_max: usize,
-    /// Evidence of journeys that closed lately; more forgets the least recently used.
+    /// Evidence of journeys that closed lately; more forgets the oldest.
     pub remembered_evidence_max: u64,
     /// How long bindings and closed journeys are remembered.
     pub remember: Duration,

@@ -130,13 +130,13 @@ impl Open {
         entry.head = address;
         entry.count += 1;
         entry.touch(now);
-        entry.meet(facts);
-        // Waiting on is free, the wheel finds out; only what is due earlier than it was needs a
-        // new timer.
-        let tick = self.wheel.tick(entry.due(&self.settings).0);
-        if tick < entry.armed {
-            entry.armed = tick;
-            self.wheel.arm(at, tick);
+        // Waiting on is free, the wheel finds out. Only the root makes a journey due earlier.
+        if entry.meets(facts) {
+            let tick = self.wheel.tick(entry.due(&self.settings).0);
+            if tick < entry.armed {
+                entry.armed = tick;
+                self.wheel.arm(at, tick);
+            }
         }
         Added::Held
     }
@@ -166,29 +166,14 @@ impl Open {
     /// The journey as it is now.
     pub(super) fn journey(&self, at: u32) -> Option<Journey> {
         let entry = self.entries.get(at)?;
-        let mut evidence: Vec<_> = self.list(entry).collect();
-        let fresh = evidence.get(..usize::try_from(entry.count - entry.emitted).ok()?);
-        let fresh = (entry.emitted > 0)
-            .then(|| Fresh::of(fresh.unwrap_or_default().iter().map(|(_, place)| *place)));
-        // Oldest first is nearly in order already, which spares the sort most of its moves.
-        evidence.reverse();
-        let mut journey = Journey::new(entry.home, evidence);
-        if let Some(fresh) = fresh {
-            journey.fresh = fresh;
+        let mut evidence = Vec::with_capacity(usize::try_from(entry.count).ok()?);
+        let mut address = entry.head;
+        for _ in 0..entry.count {
+            let node = self.nodes.get(address)?;
+            evidence.push((node.facts, node.place()));
+            address = node.next;
         }
-        journey.requests.extend(entry.keys.iter().filter_map(|known| match known.key {
-            WeakKey::Request(key) => Some(key),
-            WeakKey::Sockets(_) => None,
-        }));
-        if let Home::Request(key) = entry.home {
-            journey.requests.push(key);
-        }
-        journey.requests.sort_unstable();
-        journey.revision = entry.revision;
-        journey.truncated = entry.truncated;
-        journey.duplicates = journey.duplicates.saturating_add(entry.duplicates);
-        journey.unbound = entry.unbound;
-        Some(journey)
+        Some(gathered(entry, evidence))
     }
 
     /// Takes out the evidence that leaves, and keeps the rest.
@@ -220,7 +205,21 @@ impl Open {
     }
 
     /// Takes the journey out of the table, with all its evidence.
-    pub(super) fn remove(&mut self, at: u32) -> Option<Entry> {
+    pub(super) fn close(&mut self, at: u32) -> Option<(Journey, Entry)> {
+        let entry = self.unlink(at)?;
+        let mut evidence = Vec::with_capacity(usize::try_from(entry.count).ok()?);
+        let mut address = entry.head;
+        for _ in 0..entry.count {
+            let node = self.nodes.get(address)?;
+            evidence.push((node.facts, node.place()));
+            let next = node.next;
+            self.nodes.remove(address);
+            address = next;
+        }
+        Some((gathered(&entry, evidence), entry))
+    }
+
+    fn unlink(&mut self, at: u32) -> Option<Entry> {
         let entry = self.entries.get_mut(at)?;
         let empty = Entry::new(entry.home, Nanos(0));
         let entry = std::mem::replace(entry, empty);
@@ -236,24 +235,8 @@ impl Open {
             Some(newer) => newer.older = entry.older,
             None => self.newest = entry.older,
         }
-        let mut address = entry.head;
-        for _ in 0..entry.count {
-            let Some(node) = self.nodes.get(address) else { break };
-            let next = node.next;
-            self.nodes.remove(address);
-            address = next;
-        }
         self.entries.remove(at);
         Some(entry)
-    }
-
-    fn list(&self, entry: &Entry) -> impl ExactSizeIterator<Item = (Facts, Place)> {
-        let mut address = entry.head;
-        (0..entry.count).map(move |_| {
-            let Some(node) = self.nodes.get(address) else { return Default::default() };
-            address = node.next;
-            (node.facts, node.place())
-        })
     }
 
     /// What is allocated for open journeys and their evidence.
@@ -267,4 +250,30 @@ impl Open {
             + self.index.allocation_size()
             + keys * size_of::<super::entry::Published>()
     }
+}
+
+/// The journey of an entry and of its evidence, latest first.
+fn gathered(entry: &Entry, mut evidence: Vec<(Facts, Place)>) -> Journey {
+    let fresh = usize::try_from(entry.count - entry.emitted).ok();
+    let fresh = fresh.filter(|_| entry.emitted > 0).and_then(|fresh| evidence.get(..fresh));
+    let fresh = fresh.map(|fresh| Fresh::of(fresh.iter().map(|(_, place)| *place)));
+    // Oldest first is nearly in order already, which spares the sort most of its moves.
+    evidence.reverse();
+    let mut journey = Journey::new(entry.home, evidence);
+    if let Some(fresh) = fresh {
+        journey.fresh = fresh;
+    }
+    journey.requests.extend(entry.keys.iter().filter_map(|known| match known.key {
+        WeakKey::Request(key) => Some(key),
+        WeakKey::Sockets(_) => None,
+    }));
+    if let Home::Request(key) = entry.home {
+        journey.requests.push(key);
+    }
+    journey.requests.sort_unstable();
+    journey.revision = entry.revision;
+    journey.truncated = entry.truncated;
+    journey.duplicates = journey.duplicates.saturating_add(entry.duplicates);
+    journey.unbound = entry.unbound;
+    journey
 }

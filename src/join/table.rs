@@ -9,7 +9,7 @@ use super::lately::{Lately, Remembered};
 use super::open::{Added, Open};
 use super::waiting::Waiting;
 use super::{Binding, Closed, Held, Home, Journey, Mail, Out, Settings, Shard, WeakKey};
-use crate::evidence::{Evidence, JourneyId, Marks, Nanos, RequestKey};
+use crate::evidence::{Evidence, JourneyId, Keys, Marks, Nanos, RequestKey};
 use crate::ledger::Reason;
 
 /// One shard of the join: single writer, no lock, no clock, no I/O.
@@ -97,6 +97,7 @@ impl Table {
             self.close(at, why, out);
         }
         self.bindings.expire(self.now);
+        self.lately.expire(self.now);
     }
 
     /// One round of shutting down. Call it on every shard, carry the mail until there is none, and
@@ -182,10 +183,10 @@ impl Table {
     }
 
     /// Opens a closed journey again, which its next closing amends.
-    pub(super) fn reopen(&mut self, kept: &Remembered, out: &mut Out) -> Option<u32> {
-        let journey = &kept.journey;
+    pub(super) fn reopen(&mut self, id: JourneyId, out: &mut Out) -> Option<u32> {
+        let Remembered { journey, home, keys, at: _ } = self.lately.take(id)?;
         self.make_room(journey.evidence.len() + 1, 1, out);
-        let at = self.open.open(kept.home, self.now)?;
+        let at = self.open.open(home, self.now)?;
         for (facts, place) in &journey.evidence {
             self.open.add(at, facts, *place, self.now);
         }
@@ -194,15 +195,15 @@ impl Table {
         entry.truncated = journey.truncated;
         entry.duplicates = journey.duplicates;
         entry.unbound = journey.unbound;
-        entry.keys.clone_from(&kept.keys);
-        self.lately.forget(journey.id);
+        entry.keys = keys;
         Some(at)
     }
 
     fn start(&mut self, home: Home, out: &mut Out) -> Option<u32> {
-        if let Some(kept) = self.lately.get(home.id(), self.now) {
+        let id = home.id();
+        if let Some(kept) = self.lately.get(id, self.now) {
             let room = kept.journey.evidence.len() < self.settings.journey_evidence_max;
-            return if room { self.reopen(&kept, out) } else { None };
+            return if room { self.reopen(id, out) } else { None };
         }
         self.make_room(0, 1, out);
         self.open.open(home, self.now)
@@ -219,6 +220,10 @@ impl Table {
     }
 
     fn publish(&mut self, at: u32, home: Home, evidence: &Evidence, out: &mut Out) {
+        let Keys { trace: _, request, sockets } = &evidence.keys;
+        if request.is_none() && *sockets == [None; 2] {
+            return;
+        }
         let (from, to) = interval(&evidence.facts);
         for key in publishable(evidence) {
             let Some(entry) = self.open.entry(at) else { return };
@@ -233,8 +238,7 @@ impl Table {
     }
 
     fn close(&mut self, at: u32, why: Closed, out: &mut Out) {
-        let Some(mut journey) = self.open.journey(at) else { return };
-        let Some(entry) = self.open.remove(at) else { return };
+        let Some((mut journey, entry)) = self.open.close(at) else { return };
         journey.closed = Some(if entry.revision > 0 { Closed::Amended } else { why });
         let journey = Arc::new(journey);
         let (home, keys, at) = (entry.home, entry.keys, self.now);

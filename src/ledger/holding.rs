@@ -43,20 +43,38 @@ impl Holding {
     /// Lets go of one item of the batch at `position`; answers its signal. `None` when nothing of
     /// that batch is held.
     pub fn settle(&self, position: Position) -> Option<Signal> {
-        self.settle_all([position]).pop()
+        let settled = self.settle_all([position]);
+        Signal::ALL
+            .into_iter()
+            .zip(settled)
+            .find_map(|(signal, items)| (items > 0).then_some(signal))
     }
 
-    /// Lets go of one item for each position; answers the signals of those that were held.
-    pub fn settle_all(&self, positions: impl IntoIterator<Item = Position>) -> Vec<Signal> {
+    /// Lets go of one item for each position; answers how many were held, in the order of
+    /// [`Signal::ALL`].
+    pub fn settle_all(&self, positions: impl IntoIterator<Item = Position>) -> [u64; 3] {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut settled = Vec::new();
+        let (mut settled, mut last) = ([0; 3], 0);
         for position in positions {
-            let found = batches.binary_search_by_key(&position, |batch| batch.position).ok();
-            let batch = found.and_then(|at| batches.get_mut(at));
-            let Some(batch) = batch.filter(|batch| batch.left > 0) else { continue };
+            // A journey's evidence often came in one batch.
+            let is_last = batches.get(last).is_some_and(|batch| batch.position == position);
+            if !is_last {
+                let found = batches.binary_search_by_key(&position, |batch| batch.position);
+                let Ok(at) = found else { continue };
+                last = at;
+            }
+            let Some(batch) = batches.get_mut(last).filter(|batch| batch.left > 0) else {
+                continue;
+            };
             batch.left -= 1;
-            settled.push(batch.signal);
-            self.items.remove(batch.signal, 1);
+            if let Some(items) = settled.get_mut(batch.signal as usize) {
+                *items += 1;
+            }
+        }
+        for (signal, items) in Signal::ALL.into_iter().zip(settled) {
+            if items > 0 {
+                self.items.remove(signal, items);
+            }
         }
         while batches.front().is_some_and(|batch| batch.left == 0) {
             batches.pop_front();

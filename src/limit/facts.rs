@@ -13,21 +13,32 @@ use crate::evidence::{
     Symbol, Symbols,
 };
 use crate::normalize::{Observed, Placement};
-use crate::wire::same;
+use crate::wire::{digest, same};
 
 /// How many names one thread remembers before it forgets all of them at once.
 const REMEMBERED_MAX: usize = 8192;
+/// A request repeats a few names over and over.
+const FRONT: usize = 256;
 
 /// Makes facts of observations. One per thread: it remembers the symbols of recent names, so that
 /// the shared table is asked once per name and not once per evidence.
 #[derive(Debug)]
 pub struct Interner {
     symbols: Arc<Symbols>,
-    recent: HashTable<Recent>,
+    /// In front of the names stands a table that is only looked at, never searched: by a name's
+    /// digest, where it lies among the names. So the digest may be a cheap one.
+    front: Vec<u16>,
+    names: Vec<Recent>,
+    by_hash: HashTable<u16>,
     hasher: RandomState,
-    /// Evidence of one resource comes in a row.
+    /// Evidence of one resource comes in a row: which one, and its origin.
+    resource: Option<(ResourceAt, OriginId)>,
+    /// The same of evidence that says more than its resource, and across batches.
     last: Option<Last>,
 }
+
+/// A resource: its batch, and where in it the resource begins.
+type ResourceAt = (Position, u32);
 
 /// A name and its symbol.
 #[derive(Debug)]
@@ -47,8 +58,15 @@ impl Interner {
     /// Interns into `symbols`.
     #[must_use]
     pub fn new(symbols: Arc<Symbols>) -> Self {
-        let (recent, hasher) = (HashTable::new(), RandomState::default());
-        Self { symbols, recent, hasher, last: None }
+        Self {
+            symbols,
+            front: vec![0; FRONT],
+            names: Vec::new(),
+            by_hash: HashTable::new(),
+            hasher: RandomState::default(),
+            resource: None,
+            last: None,
+        }
     }
 
     /// The facts of an observation in the batch at `batch`.
@@ -63,7 +81,7 @@ impl Interner {
             duration_ns: observed.duration_ns,
             span: observed.span,
             parent: observed.parent,
-            origin: self.origin(&observed.placement),
+            origin: self.origin(observed, batch),
             name: self.name(observed.name),
             route,
             peer: self.open(observed.peer),
@@ -79,7 +97,19 @@ impl Interner {
         Evidence { keys: keys(observed), facts, place }
     }
 
-    fn origin(&mut self, placement: &Placement<'_>) -> OriginId {
+    fn origin(&mut self, observed: &Observed<'_>, batch: Position) -> OriginId {
+        let Some(resource) = observed.resource else { return self.placed(&observed.placement) };
+        match self.resource {
+            Some((known, origin)) if known == (batch, resource) => origin,
+            _ => {
+                let origin = self.placed(&observed.placement);
+                self.resource = Some(((batch, resource), origin));
+                origin
+            }
+        }
+    }
+
+    fn placed(&mut self, placement: &Placement<'_>) -> OriginId {
         let names = texts(placement);
         if let Some(last) = &self.last
             && last
@@ -119,28 +149,53 @@ impl Interner {
         if text.is_empty() {
             return Symbol::NONE;
         }
-        let hash = self.hasher.hash_one(text);
-        let known = self.recent.find(hash, |known| same(known.text.as_bytes(), text.as_bytes()));
+        let place = usize::from(digest(text.as_bytes())) % FRONT;
+        let known = self.front.get(place).and_then(|at| self.names.get(usize::from(*at)));
         match known {
-            Some(known) => known.symbol,
-            None => self.remember(text, hash, intern),
+            Some(known) if same(known.text.as_bytes(), text.as_bytes()) => known.symbol,
+            _ => self.search(text, place, intern),
         }
     }
 
-    #[cold]
-    fn remember(&mut self, text: &str, hash: u64, intern: fn(&Symbols, &str) -> Symbol) -> Symbol {
-        let symbol = intern(&self.symbols, text);
+    #[inline(never)]
+    fn search(&mut self, text: &str, place: usize, intern: fn(&Symbols, &str) -> Symbol) -> Symbol {
+        let hash = self.hasher.hash_one(text);
+        let is_it = |at: &u16| {
+            let known = self.names.get(usize::from(*at));
+            known.is_some_and(|known| same(known.text.as_bytes(), text.as_bytes()))
+        };
+        let found = self.by_hash.find(hash, is_it).copied();
+        let at = found.or_else(|| self.remember(text, hash, intern));
+        let Some(at) = at else { return intern(&self.symbols, text) };
+        if let Some(front) = self.front.get_mut(place) {
+            *front = at;
+        }
+        self.names.get(usize::from(at)).map_or(Symbol::NONE, |known| known.symbol)
+    }
+
+    /// Where the name lies from now on; nowhere if it is too long.
+    fn remember(
+        &mut self,
+        text: &str,
+        hash: u64,
+        intern: fn(&Symbols, &str) -> Symbol,
+    ) -> Option<u16> {
         // What is cut in the table would take more room here than there.
         if text.len() > Symbols::BYTES_MAX {
-            return symbol;
+            return None;
         }
-        if self.recent.len() >= REMEMBERED_MAX {
-            self.recent.clear();
+        if self.names.len() >= REMEMBERED_MAX {
+            self.names.clear();
+            self.by_hash.clear();
         }
-        let hasher = &self.hasher;
-        let recent = Recent { text: Box::from(text), symbol };
-        self.recent.insert_unique(hash, recent, |known| hasher.hash_one(&*known.text));
-        symbol
+        let at = u16::try_from(self.names.len()).ok()?;
+        let symbol = intern(&self.symbols, text);
+        self.names.push(Recent { text: Box::from(text), symbol });
+        let (names, hasher) = (&self.names, &self.hasher);
+        let hash_of =
+            |at: &u16| names.get(usize::from(*at)).map_or(0, |known| hasher.hash_one(&*known.text));
+        self.by_hash.insert_unique(hash, at, hash_of);
+        Some(at)
     }
 }
 
@@ -215,6 +270,20 @@ mod tests {
     }
 
     #[test]
+    fn a_resource_is_known_by_its_batch_and_its_place_in_it() {
+        let mut interner = interner(100);
+        let mut origin = |service, resource, batch| {
+            let placement = Placement { service, ..Placement::default() };
+            let observed = Observed { resource: Some(resource), ..at(placement) };
+            let id = interner.evidence(&observed, Position(batch)).facts.origin;
+            interner.symbols.text(interner.symbols.origin(id).service).to_string()
+        };
+        assert_eq!(origin("cart", 0, 1), "cart");
+        assert_eq!(origin("pay", 9, 1), "pay");
+        assert_eq!(origin("shop", 9, 2), "shop");
+    }
+
+    #[test]
     fn more_names_than_are_remembered_keep_their_symbols() {
         let mut interner = interner(REMEMBERED_MAX * 3);
         let first = interner.open("name");
@@ -222,6 +291,6 @@ mod tests {
             interner.open(&number.to_string());
         }
         assert_eq!(interner.open("name"), first);
-        assert!(interner.recent.len() <= REMEMBERED_MAX);
+        assert!(interner.names.len() <= REMEMBERED_MAX);
     }
 }

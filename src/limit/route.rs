@@ -21,8 +21,7 @@ const TOKEN_BYTES_MAX: usize = 4096;
 /// `/__more__`. A route comes back unchanged, and what is not changed is not copied.
 #[must_use]
 pub fn template(path: &str) -> Cow<'_, str> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let path = without_authority(path);
+    let path = without_query(without_authority(path));
     if path.is_empty() {
         return Cow::Borrowed("/");
     }
@@ -30,38 +29,69 @@ pub fn template(path: &str) -> Cow<'_, str> {
         Some(body) => (body, true),
         None => (path, false),
     };
-    if is_route(body) {
-        return Cow::Borrowed(path);
+    match unchanged(body) {
+        None => Cow::Borrowed(path),
+        Some(rest) => Cow::Owned(rewrite(body, rest, cut)),
     }
-    Cow::Owned(rewrite(body, cut))
 }
 
+fn without_query(path: &str) -> &str {
+    let end = memchr::memchr2(b'?', b'#', path.as_bytes());
+    end.and_then(|at| path.get(..at)).unwrap_or(path)
+}
+
+/// A URL's scheme ends where its first byte stands that no scheme has: nothing is searched for.
 fn without_authority(path: &str) -> &str {
-    let Some((scheme, rest)) = path.split_once("://") else { return path };
-    let mut bytes = scheme.bytes();
-    let is_scheme = bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if !is_scheme {
-        return path;
+    let bytes = path.as_bytes();
+    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let end = bytes.iter().position(|byte| !is_scheme(byte)).unwrap_or(bytes.len());
+    let rest = path.get(end..).and_then(|rest| rest.strip_prefix("://"));
+    match rest {
+        Some(rest) if bytes.first().is_some_and(u8::is_ascii_alphabetic) => {
+            let end = memchr::memchr3(b'/', b'?', b'#', rest.as_bytes());
+            end.and_then(|at| rest.get(at..)).unwrap_or_default()
+        }
+        _ => path,
     }
-    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
 }
 
-fn is_route(body: &str) -> bool {
-    body.len() <= KEPT_BYTES_MAX
-        && segments(body).count() <= SEGMENTS_MAX
-        && !segments(body).any(is_variable)
+/// Where the first segment begins that a route does not have, with its number.
+fn unchanged(body: &str) -> Option<(usize, usize)> {
+    let mut begin = 0;
+    for (number, segment) in segments(body).enumerate() {
+        let slash = usize::from(number > 0 || body.starts_with('/'));
+        let end = begin + slash + segment.len();
+        if number >= SEGMENTS_MAX || end > KEPT_BYTES_MAX || is_variable(segment) {
+            return Some((begin, number));
+        }
+        begin = end;
+    }
+    None
 }
 
 /// The leading slash begins the first segment; it does not end an empty one.
 fn segments(body: &str) -> impl Iterator<Item = &str> {
-    body.strip_prefix('/').unwrap_or(body).split('/')
+    let mut rest = Some(body.strip_prefix('/').unwrap_or(body));
+    std::iter::from_fn(move || {
+        let all = rest?;
+        // Segments are short: a loop finds their end sooner than a search that has to be set up.
+        let end = all.bytes().position(|byte| byte == b'/');
+        let (segment, after) = match end.and_then(|end| all.split_at_checked(end)) {
+            Some((segment, after)) => (segment, after.get(1..)),
+            None => (all, None),
+        };
+        rest = after;
+        Some(segment)
+    })
 }
 
-fn rewrite(body: &str, cut: bool) -> String {
+/// The route of `body`, which is one up to the segment that begins at `from`, the `number`th.
+fn rewrite(body: &str, (from, number): (usize, usize), cut: bool) -> String {
     let mut route = String::with_capacity(ROUTE_BYTES_MAX.min(body.len() + MORE.len()));
+    let (kept, rest) = body.split_at_checked(from).unwrap_or(("", body));
+    route.push_str(kept);
     let mut cut = cut;
-    for (at, segment) in segments(body).enumerate() {
+    for (at, segment) in (number..).zip(segments(rest)) {
         let segment = if is_variable(segment) { ID } else { segment };
         let slash = if at > 0 || body.starts_with('/') { "/" } else { "" };
         let fits = route.len() + slash.len() + segment.len() <= KEPT_BYTES_MAX;
@@ -79,22 +109,54 @@ fn rewrite(body: &str, cut: bool) -> String {
 }
 
 fn is_variable(segment: &str) -> bool {
+    let has = seen(segment);
     // The cheap exit for words: all the shapes below need a digit, an `@`, or length.
-    let short = segment.len() < TOKEN_BYTES_MIN;
-    if short && !segment.bytes().any(|byte| byte.is_ascii_digit() || byte == b'@') {
+    if segment.len() < TOKEN_BYTES_MIN && has & (DIGIT | AT) == 0 {
         return false;
     }
+    // Each shape is looked for only where there is what it cannot do without.
     !is_parameter(segment)
         && (is_integer(segment)
             || is_hex(segment)
             || is_uuid(segment)
             || is_ulid(segment)
             || is_date(segment)
-            || is_address(segment)
-            || is_email(segment)
-            || is_numbered(segment)
+            || (has & DOT != 0 && is_address(segment))
+            || (has & AT != 0 && is_email(segment))
+            || (has & DASH != 0 && is_numbered(segment))
             || is_token(segment))
 }
+
+const DIGIT: u8 = 1;
+/// `@`, or the `%` of its code.
+const AT: u8 = 2;
+/// Of an address.
+const DOT: u8 = 4;
+const DASH: u8 = 8;
+
+/// What is in a segment.
+fn seen(segment: &str) -> u8 {
+    let class = |byte| CLASSES.get(usize::from(byte)).copied().unwrap_or(0);
+    segment.bytes().fold(0, |seen, byte| seen | class(byte))
+}
+
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut rest = table.as_mut_slice();
+    let mut byte = 0_u8;
+    while let [first, after @ ..] = rest {
+        *first = match byte {
+            b'0'..=b'9' => DIGIT,
+            b'@' | b'%' => AT,
+            b'.' | b':' => DOT,
+            b'-' | b'_' => DASH,
+            _ => 0,
+        };
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+};
 
 /// A framework's own spelling of a variable: `{id}`, `:id`, `<id>`.
 fn is_parameter(segment: &str) -> bool {
@@ -149,8 +211,12 @@ fn is_ulid(segment: &str) -> bool {
 
 /// `2026-05-01`, `2026-05`, `20260501T…`, each with anything behind a `T`.
 fn is_date(segment: &str) -> bool {
-    let date = segment.split(['T', 't']).next().unwrap_or_default();
-    let has_time = date.len() < segment.len();
+    if !segment.starts_with(|first: char| first.is_ascii_digit()) {
+        return false;
+    }
+    let time = segment.bytes().position(|byte| matches!(byte, b'T' | b't'));
+    let (date, has_time) = (segment.get(..time.unwrap_or(segment.len())), time.is_some());
+    let date = date.unwrap_or_default();
     let fits = |shape: &[u8]| {
         date.len() == shape.len()
             && date.bytes().zip(shape).all(|(byte, form)| match form {
@@ -162,8 +228,7 @@ fn is_date(segment: &str) -> bool {
 }
 
 fn is_address(segment: &str) -> bool {
-    segment.contains(['.', ':'])
-        && (segment.parse::<IpAddr>().is_ok() || segment.parse::<SocketAddr>().is_ok())
+    segment.parse::<IpAddr>().is_ok() || segment.parse::<SocketAddr>().is_ok()
 }
 
 fn is_email(segment: &str) -> bool {

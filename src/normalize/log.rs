@@ -1,9 +1,9 @@
 //! Log records: application logs, proxies' access logs, flow records.
 
 use super::names::Names;
-use super::observed::{Observed, Placement};
+use super::observed::Observed;
 use super::slot::Slot;
-use super::span::{first, request};
+use super::span::{place, request};
 use super::{address, outcome};
 use crate::evidence::{Kind, Nanos, Outcome, SpanId, TraceId};
 use crate::wire::{Fields, Malformed};
@@ -11,14 +11,13 @@ use crate::wire::{Fields, Malformed};
 /// From this severity on, a log record tells of a failure.
 const SEVERITY_ERROR: u64 = 17;
 
-/// What a `LogRecord` says.
+/// What a `LogRecord` says. `out` holds what its resource says.
 pub(super) fn read<'a>(
     record: &'a [u8],
-    placement: Placement<'a>,
     names: &mut Names<'a>,
-) -> Result<Observed<'a>, Malformed> {
+    out: &mut Observed<'a>,
+) -> Result<(), Malformed> {
     names.clear();
-    let mut out = Observed::default();
     let (mut observed_at, mut severity) = (0, 0);
     for field in Fields::new(record) {
         let field = field?;
@@ -37,19 +36,19 @@ pub(super) fn read<'a>(
         out.start = Nanos(observed_at);
     }
     out.trace = out.trace.or_else(|| trace(names.text(Slot::Trace)));
-    out.placement = names.placement(placement);
-    request(&mut out, names);
+    place(out, names);
+    request(out, names);
     if names.has(Slot::Verdict) || names.has(Slot::FlowStart) {
-        flow(&mut out, names);
+        flow(out, names);
     } else if is_access(names) {
-        access(&mut out, names);
+        access(out, names);
     } else {
         out.kind = Kind::Log;
         out.detail = names.text(Slot::ErrorType);
         let failed = severity >= SEVERITY_ERROR;
         out.outcome = if failed { Outcome::ServerError } else { Outcome::Unknown };
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Envoy's access logger writes the keys that its operator chose: any one of these tells it.
@@ -64,9 +63,10 @@ fn access<'a>(out: &mut Observed<'a>, names: &Names<'a>) {
     out.kind = Kind::Access;
     out.peer = names.text(Slot::Peer);
     out.outcome = outcome::of_access(names, out.status);
-    let details =
-        if out.outcome == Outcome::Success { "" } else { names.text(Slot::ResponseDetails) };
-    out.detail = first([names.text(Slot::ResponseFlags), details]);
+    out.detail = names.text(Slot::ResponseFlags);
+    if out.detail.is_empty() && out.outcome != Outcome::Success {
+        out.detail = names.text(Slot::ResponseDetails);
+    }
     let ms = names.number(Slot::Duration).unwrap_or(0);
     out.duration_ns = ms.saturating_mul(1_000_000);
     let upstream_us = names.number(Slot::UpstreamTime).unwrap_or(0).saturating_mul(1000);
@@ -84,7 +84,7 @@ fn flow<'a>(out: &mut Observed<'a>, names: &Names<'a>) {
     out.detail = names.text(Slot::DropReason);
     out.peer = names.text(Slot::DestinationService);
     if out.placement.service.is_empty() {
-        out.placement.service = names.text(Slot::SourceService);
+        (out.placement.service, out.resource) = (names.text(Slot::SourceService), None);
     }
     // The Collector's NetFlow receiver swaps the record's own times; these are not swapped.
     if let Some(start) = names.number(Slot::FlowStart) {

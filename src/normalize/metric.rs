@@ -1,6 +1,6 @@
 //! Metric points, as far as their exemplars name a trace.
 
-use super::observed::{Observed, Placement};
+use super::observed::Observed;
 use super::offset;
 use crate::evidence::{Kind, Nanos, SpanId, TraceId};
 use crate::wire::{Fields, Malformed, Message, Role, role};
@@ -9,7 +9,7 @@ use crate::wire::{Fields, Malformed, Message, Role, role};
 pub(super) fn observe<'a>(
     scope: &'a [u8],
     base: usize,
-    placement: Placement<'a>,
+    resource: &Observed<'a>,
     emit: &mut impl FnMut(&Observed<'a>),
 ) -> Result<(), Malformed> {
     for field in Fields::new(scope) {
@@ -17,7 +17,7 @@ pub(super) fn observe<'a>(
         if field.number == 2 {
             let metric = field.bytes()?;
             let name = name(metric)?;
-            let outer = Observed { kind: Kind::Exemplar, placement, name, ..Observed::default() };
+            let outer = Observed { kind: Kind::Exemplar, name, ..*resource };
             walk(Message::Metric, metric, base + field.end - metric.len(), &outer, emit)?;
         }
     }

@@ -41,7 +41,11 @@ pub fn observe<'a>(
         }
         let content = field.bytes()?;
         let base = field.end - content.len();
-        let placement = placement(content, &mut resource)?;
+        let outer = Observed {
+            placement: placement(content, &mut resource)?,
+            resource: Some(offset(field.start)?),
+            ..Observed::default()
+        };
         for scope in Fields::new(content) {
             let scope = scope?;
             if scope.number != 2 {
@@ -51,12 +55,24 @@ pub fn observe<'a>(
             let at = base + scope.end - items.len();
             match signal {
                 Signal::Traces => {
-                    each(items, at, |span| span::read(span, placement, &mut own), emit)?;
+                    each(
+                        items,
+                        at,
+                        &outer,
+                        &mut |span, out| span::read(span, &mut own, out),
+                        emit,
+                    )?;
                 }
                 Signal::Logs => {
-                    each(items, at, |record| log::read(record, placement, &mut own), emit)?;
+                    each(
+                        items,
+                        at,
+                        &outer,
+                        &mut |record, out| log::read(record, &mut own, out),
+                        emit,
+                    )?;
                 }
-                Signal::Metrics => metric::observe(items, at, placement, emit)?,
+                Signal::Metrics => metric::observe(items, at, &outer, emit)?,
             }
         }
     }
@@ -68,14 +84,15 @@ pub fn observe<'a>(
 fn each<'a>(
     scope: &'a [u8],
     base: usize,
-    mut read: impl FnMut(&'a [u8]) -> Result<Observed<'a>, Malformed>,
+    outer: &Observed<'a>,
+    read: &mut impl FnMut(&'a [u8], &mut Observed<'a>) -> Result<(), Malformed>,
     emit: &mut impl FnMut(&Observed<'a>),
 ) -> Result<(), Malformed> {
     for field in Fields::new(scope) {
         let field = field?;
         if field.number == 2 {
-            let mut observed = read(field.bytes()?)?;
-            observed.offset = offset(base + field.body)?;
+            let mut observed = Observed { offset: offset(base + field.body)?, ..*outer };
+            read(field.bytes()?, &mut observed)?;
             emit(&observed);
         }
     }

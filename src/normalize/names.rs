@@ -1,23 +1,33 @@
 //! The attributes of one evidence, by meaning.
 
-use super::attribute::{Pair, Scalar, pair, scalar};
+use std::num::NonZeroU8;
+
+use super::attribute::{Scalar, pair, plain_pair, value};
 use super::observed::Placement;
-use super::slot::{Slot, meaning};
+use super::slot::{Meanings, Slot, meanings};
 use crate::wire::{Fields, Malformed};
 
-/// One value per meaning. Reused from evidence to evidence: clearing resets the ranks alone.
+/// One value per meaning. Reused from evidence to evidence: clearing forgets the ranks alone.
 pub(super) struct Names<'a> {
+    meanings: &'static Meanings,
+    /// A bit per slot that has a value: what is asked of slots without one costs nothing else.
+    known: u64,
     values: [Scalar<'a>; Slot::COUNT],
     ranks: [u8; Slot::COUNT],
 }
 
 impl<'a> Names<'a> {
     pub(super) fn new() -> Self {
-        Self { values: [Scalar::Bool(false); Slot::COUNT], ranks: [0; Slot::COUNT] }
+        Self {
+            meanings: meanings(),
+            known: 0,
+            values: [Scalar::Bool(false); Slot::COUNT],
+            ranks: [0; Slot::COUNT],
+        }
     }
 
     pub(super) fn clear(&mut self) {
-        self.ranks = [0; Slot::COUNT];
+        self.known = 0;
     }
 
     /// Reads every attribute of a message that holds them in field `number`.
@@ -32,20 +42,46 @@ impl<'a> Names<'a> {
     }
 
     /// Reads one attribute, if its key means something that is not known better already.
-    #[inline]
+    ///
+    /// Inlined as far as to where most end: at a key that means nothing. A pair of the usual form
+    /// meets no other on its way there, so that it stays in registers.
+    #[inline(always)]
     pub(super) fn read(&mut self, attribute: &'a [u8]) -> Result<(), Malformed> {
-        let Pair { key, value } = pair(attribute)?;
-        let Some((slot, rank)) = meaning(key) else { return Ok(()) };
-        let Some(known) = self.ranks.get_mut(slot as usize) else { return Ok(()) };
-        if *known >= rank {
+        let Some(pair) = plain_pair(attribute) else { return self.read_any(attribute) };
+        match self.meanings.first(pair.key) {
+            None => Ok(()),
+            Some(first) => self.learn(pair.key, pair.value, first),
+        }
+    }
+
+    #[cold]
+    fn read_any(&mut self, attribute: &'a [u8]) -> Result<(), Malformed> {
+        let pair = pair(attribute)?;
+        match self.meanings.first(pair.key) {
+            None => Ok(()),
+            Some(first) => self.learn(pair.key, pair.value, first),
+        }
+    }
+
+    #[inline(never)]
+    fn learn(
+        &mut self,
+        key: &'a [u8],
+        content: &'a [u8],
+        first: NonZeroU8,
+    ) -> Result<(), Malformed> {
+        let Some((slot, rank)) = self.meanings.of(key, first) else { return Ok(()) };
+        let places = (self.ranks.get_mut(slot as usize), self.values.get_mut(slot as usize));
+        let (Some(known), Some(place)) = places else { return Ok(()) };
+        if self.known & slot.bit() != 0 && *known >= rank {
             return Ok(());
         }
-        if let (Some(value), Some(place)) = (scalar(value, 0)?, self.values.get_mut(slot as usize))
-        {
-            // `-` is what Envoy writes for "absent": it must not hide a name of lower rank.
-            if !matches!(value, Scalar::Text("-" | "")) {
-                *known = rank;
-                *place = value;
+        // `-` is what Envoy writes for "absent": it must not hide a name of lower rank.
+        match value(content)? {
+            None | Some(Scalar::Text(b"-" | b"")) => {}
+            Some(value) => {
+                (*known, *place) = (rank, value);
+                self.known |= slot.bit();
             }
         }
         Ok(())
@@ -53,19 +89,20 @@ impl<'a> Names<'a> {
 
     #[inline]
     fn get(&self, slot: Slot) -> Option<Scalar<'a>> {
-        let known = self.ranks.get(slot as usize).is_some_and(|rank| *rank > 0);
-        known.then(|| self.values.get(slot as usize).copied()).flatten()
+        self.has(slot).then(|| self.values.get(slot as usize).copied()).flatten()
     }
 
+    #[inline]
     pub(super) fn has(&self, slot: Slot) -> bool {
-        self.ranks.get(slot as usize).is_some_and(|rank| *rank > 0)
+        self.known & slot.bit() != 0
     }
 
     /// The text under a meaning; empty when there is none.
     #[inline]
     pub(super) fn text(&self, slot: Slot) -> &'a str {
         match self.get(slot) {
-            Some(Scalar::Text(text)) => text,
+            // Redaction let no text pass that is not UTF-8.
+            Some(Scalar::Text(text)) => std::str::from_utf8(text).unwrap_or_default(),
             _ => "",
         }
     }
@@ -73,7 +110,7 @@ impl<'a> Names<'a> {
     /// The whole number under a meaning, be it written as a number or as text.
     pub(super) fn number(&self, slot: Slot) -> Option<u64> {
         match self.get(slot)? {
-            Scalar::Text(text) => text.trim().parse().ok(),
+            Scalar::Text(_) => self.text(slot).trim().parse().ok(),
             Scalar::Int(number) => u64::try_from(number).ok(),
             Scalar::Double(number) if (0.0..1e18).contains(&number) => Some(whole(number)),
             Scalar::Double(_) | Scalar::Bool(_) => None,
@@ -84,9 +121,15 @@ impl<'a> Names<'a> {
     pub(super) fn flag(&self, slot: Slot) -> bool {
         match self.get(slot) {
             Some(Scalar::Bool(flag)) => flag,
-            Some(Scalar::Text(text)) => text.eq_ignore_ascii_case("true"),
+            Some(Scalar::Text(text)) => text.eq_ignore_ascii_case(b"true"),
             _ => false,
         }
+    }
+
+    /// Whether the attributes say anything of the placement.
+    #[inline]
+    pub(super) fn place(&self) -> bool {
+        self.known & Slot::PLACING != 0
     }
 
     /// The placement, with `outer` where this evidence does not say otherwise.

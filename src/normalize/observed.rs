@@ -44,11 +44,14 @@ pub struct Observed<'a> {
     pub upstream_us: u32,
     /// Who saw it.
     pub placement: Placement<'a>,
+    /// Where the resource begins that the whole placement is of; `None` where it is not, because
+    /// the evidence says more of it.
+    pub resource: Option<u32>,
     /// Span, event or metric name.
     pub name: &'a str,
     /// A route that the source itself calls one, or an RPC method, or a database operation.
     pub route: &'a str,
-    /// A raw path or URL, still to be templated.
+    /// A raw path or URL, still to be templated; empty where there is a route.
     pub path: &'a str,
     /// The other side.
     pub peer: &'a str,

@@ -19,6 +19,9 @@ pub(super) fn of_status(status: u16) -> Outcome {
 
 /// From a gRPC status, as a number or as a name.
 pub(super) fn of_grpc(names: &Names<'_>) -> Outcome {
+    if !names.has(Slot::GrpcStatus) {
+        return Outcome::Unknown;
+    }
     let code = names.number(Slot::GrpcStatus);
     let name = names.text(Slot::GrpcStatus);
     match (code, name) {
@@ -67,5 +70,5 @@ pub(super) fn of_verdict(verdict: &str) -> Outcome {
 }
 
 fn is_broken(flags: &str) -> bool {
-    flags.split(',').any(|flag| BROKEN.contains(&flag))
+    !flags.is_empty() && flags.split(',').any(|flag| BROKEN.contains(&flag))
 }

@@ -1,5 +1,6 @@
 //! Which attribute keys mean what.
 
+use std::num::NonZeroU8;
 use std::sync::LazyLock;
 
 use crate::wire::{digest, same};
@@ -54,6 +55,14 @@ pub(super) enum Slot {
 
 impl Slot {
     pub(super) const COUNT: usize = Self::DestinationService as usize + 1;
+
+    /// The slots that a placement is made of, which come first.
+    pub(super) const PLACING: u64 = (Self::Version.bit() << 1) - 1;
+
+    #[inline(always)]
+    pub(super) const fn bit(self) -> u64 {
+        1 << self as u64
+    }
 }
 
 /// A key, its meaning, its rank: of two keys with one meaning the higher rank counts.
@@ -193,46 +202,79 @@ const KEYS: &[Entry] = &[
     ("hopline.destination.pod", Slot::DestinationService, 1),
 ];
 
-const BUCKETS: usize = 512;
+const BUCKETS: usize = 4096;
 
-/// Keys by digest: most keys of most requests end at a bucket with nothing in it, or one look.
-static BY_DIGEST: LazyLock<Vec<Vec<&Entry>>> = LazyLock::new(|| {
-    let mut buckets = vec![Vec::new(); BUCKETS];
-    for entry in KEYS {
-        if let Some(bucket) = buckets.get_mut(bucket_of(entry.0.as_bytes())) {
-            bucket.push(entry);
+/// Keys by digest. Most keys of most requests mean nothing: they end at an empty bucket, of which
+/// there are so many that hardly two keys share one. Keys are numbered from one.
+pub(super) struct Meanings {
+    /// The first key in a bucket.
+    first: [Option<NonZeroU8>; BUCKETS],
+    /// By a key's number less one, the next key in its bucket.
+    next: [Option<NonZeroU8>; KEYS.len()],
+}
+
+static MEANINGS: LazyLock<Meanings> = LazyLock::new(Meanings::new);
+
+/// What all keys mean.
+pub(super) fn meanings() -> &'static Meanings {
+    &MEANINGS
+}
+
+impl Meanings {
+    fn new() -> Self {
+        let mut meanings = Self { first: [None; BUCKETS], next: [None; KEYS.len()] };
+        for ((number, (key, ..)), next) in (1..=u8::MAX).zip(KEYS).zip(&mut meanings.next) {
+            if let Some(first) = meanings.first.get_mut(bucket_of(key.as_bytes())) {
+                *next = std::mem::replace(first, NonZeroU8::new(number));
+            }
+        }
+        meanings
+    }
+
+    /// The first key that it may be; `None` where it means nothing.
+    #[inline(always)]
+    pub(super) fn first(&self, key: &[u8]) -> Option<NonZeroU8> {
+        self.first.get(bucket_of(key)).copied().flatten()
+    }
+
+    /// What a key means, if anything, from the first key on that it may be.
+    #[inline]
+    pub(super) fn of(&self, key: &[u8], first: NonZeroU8) -> Option<(Slot, u8)> {
+        let mut at = usize::from(first.get()) - 1;
+        loop {
+            let (known, slot, rank) = KEYS.get(at)?;
+            if same(known.as_bytes(), key) {
+                return Some((*slot, *rank));
+            }
+            at = usize::from(self.next.get(at).copied().flatten()?.get()) - 1;
         }
     }
-    buckets
-});
+}
 
 #[inline(always)]
 fn bucket_of(key: &[u8]) -> usize {
     usize::from(digest(key)) % BUCKETS
 }
 
-/// What a key means, if anything.
-#[inline]
-pub(super) fn meaning(key: &[u8]) -> Option<(Slot, u8)> {
-    let bucket = BY_DIGEST.get(bucket_of(key))?;
-    let found = bucket.iter().find(|(known, _, _)| same(known.as_bytes(), key))?;
-    Some((found.1, found.2))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn meaning(key: &str) -> Option<(Slot, u8)> {
+        let first = meanings().first(key.as_bytes())?;
+        meanings().of(key.as_bytes(), first)
+    }
+
     #[test]
     fn every_key_has_the_meaning_that_the_table_says() {
         for (key, slot, rank) in KEYS {
-            assert_eq!(meaning(key.as_bytes()), Some((*slot, *rank)), "{key}");
+            assert_eq!(meaning(key), Some((*slot, *rank)), "{key}");
         }
     }
 
     #[test]
     fn a_key_that_is_not_in_the_table_means_nothing() {
-        assert_eq!(meaning(b"service.nam"), None);
-        assert_eq!(meaning(b""), None);
+        assert_eq!(meaning("service.nam"), None);
+        assert_eq!(meaning(""), None);
     }
 }

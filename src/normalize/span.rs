@@ -1,22 +1,25 @@
 //! Spans.
 
 use super::names::Names;
-use super::observed::{Observed, Placement};
+use super::observed::Observed;
 use super::slot::Slot;
 use super::{address, outcome};
 use crate::evidence::{Kind, Method, Nanos, SpanId, TraceId};
 use crate::wire::{Fields, Malformed};
 
-/// What a `Span` says.
+/// Field 9, a message.
+const ATTRIBUTE: u8 = 9 << 3 | 2;
+
+/// What a `Span` says. `out` holds what its resource says.
 pub(super) fn read<'a>(
     span: &'a [u8],
-    placement: Placement<'a>,
     names: &mut Names<'a>,
-) -> Result<Observed<'a>, Malformed> {
+    out: &mut Observed<'a>,
+) -> Result<(), Malformed> {
     names.clear();
-    let mut out = Observed::default();
     let (mut end, mut failed) = (0, false);
-    for field in Fields::new(span) {
+    let mut fields = Fields::new(span);
+    while let Some(field) = fields.next() {
         let field = field?;
         match field.number {
             1 => out.trace = TraceId::from_slice(field.bytes()?),
@@ -26,21 +29,22 @@ pub(super) fn read<'a>(
             6 => out.kind = kind(field.number()?),
             7 => out.start = Nanos(field.number()?),
             8 => end = field.number()?,
-            9 => names.read(field.bytes()?)?,
+            9 => {
+                names.read(field.bytes()?)?;
+                // Attributes come in a row.
+                while let Some(attribute) = fields.next_short(ATTRIBUTE) {
+                    names.read(attribute)?;
+                }
+            }
             15 => failed = is_error(field.bytes()?)?,
             _ => {}
         }
     }
     out.duration_ns = end.saturating_sub(out.start.0);
-    complete(&mut out, names, placement, failed);
-    Ok(out)
-}
-
-fn complete<'a>(out: &mut Observed<'a>, names: &Names<'a>, placement: Placement<'a>, failed: bool) {
-    out.placement = names.placement(placement);
+    place(out, names);
     request(out, names);
     out.outcome = outcome::of_span(names, out.status, failed);
-    out.detail = first([names.text(Slot::ResponseFlags), names.text(Slot::ErrorType)]);
+    out.detail = first(names, [Slot::ResponseFlags, Slot::ErrorType]);
     // Where the server listens is no peer of the server.
     if matches!(out.kind, Kind::Client | Kind::Producer | Kind::Consumer) {
         out.peer = names.text(Slot::Peer);
@@ -48,6 +52,14 @@ fn complete<'a>(out: &mut Observed<'a>, names: &Names<'a>, placement: Placement<
     let near = [Slot::LocalAddress, Slot::LocalPort];
     let far = [Slot::PeerAddress, Slot::PeerPort];
     out.sockets = [address::apart(names, near, far), None];
+    Ok(())
+}
+
+/// What the evidence says of its own placement, over what its resource says.
+pub(super) fn place<'a>(out: &mut Observed<'a>, names: &Names<'a>) {
+    if names.place() {
+        (out.placement, out.resource) = (names.placement(out.placement), None);
+    }
 }
 
 /// What spans, access logs and L7 flows say alike of a request.
@@ -55,15 +67,17 @@ pub(super) fn request<'a>(out: &mut Observed<'a>, names: &Names<'a>) {
     out.method = Method::from_name(names.text(Slot::Method));
     let status = names.number(Slot::Status).and_then(|it| u16::try_from(it).ok());
     out.status = status.unwrap_or(0);
-    let operation = [Slot::Route, Slot::Operation, Slot::RpcService];
-    out.route = first(operation.map(|slot| names.text(slot)));
-    out.path = names.text(Slot::Path);
+    out.route = first(names, [Slot::Route, Slot::Operation, Slot::RpcService]);
+    if out.route.is_empty() {
+        out.path = names.text(Slot::Path);
+    }
     out.request_id = names.text(Slot::RequestId);
 }
 
-/// The first text that is not empty.
-pub(super) fn first<const N: usize>(texts: [&str; N]) -> &str {
-    texts.into_iter().find(|text| !text.is_empty()).unwrap_or("")
+/// The first text that there is.
+pub(super) fn first<'a, const N: usize>(names: &Names<'a>, slots: [Slot; N]) -> &'a str {
+    let mut texts = slots.into_iter().map(|slot| names.text(slot));
+    texts.find(|text| !text.is_empty()).unwrap_or("")
 }
 
 fn kind(number: u64) -> Kind {

@@ -14,8 +14,8 @@ const BINDING_BYTES: u64 = 96;
 const SYMBOL_BYTES: u64 = 320;
 /// A request's digest and what became of it, in a table that may be half empty, and its turn.
 const REPEAT_BYTES: u64 = 192;
-/// A shard's inbox, 64 pieces of 1,024 evidence, and what it recalls of closed journeys.
-const SHARD_BYTES: u64 = 64 * 1024 * 144 + (1 << 20);
+/// A shard's inbox: 64 pieces of 1,024 evidence.
+const SHARD_BYTES: u64 = 64 * 1024 * 144;
 
 /// A histogram of two digits from 1 µs to 60 s has 20 × 128 counts of 4 bytes; a series has one
 /// for the total and for each of network, server, self and proxy.

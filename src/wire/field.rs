@@ -62,6 +62,19 @@ impl<'a> Fields<'a> {
         self.rest.is_empty()
     }
 
+    /// The content of the next field, if its tag is this one byte and its length is one too: what
+    /// a list repeats is read with one look at two bytes. `None` leaves the field to the iterator.
+    #[inline(always)]
+    pub fn next_short(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let [first, length @ ..0x80, rest @ ..] = self.rest else { return None };
+        let (content, rest) = rest.split_at_checked(usize::from(*length))?;
+        if *first != tag {
+            return None;
+        }
+        self.rest = rest;
+        Some(content)
+    }
+
     #[inline(always)]
     fn take(&mut self) -> Result<Field<'a>, Malformed> {
         let start = self.at();

@@ -239,6 +239,18 @@ fn thin(
 
 proptest! {
     #[test]
+    fn a_short_field_is_what_the_iterator_would_have_given(
+        bytes in prop::collection::vec(prop_oneof![Just(0x4a), 0_u8..6, 0x7e_u8..0x82], 0..20),
+    ) {
+        let (mut short, mut fields) = (Fields::new(&bytes), Fields::new(&bytes));
+        while let Some(content) = short.next_short(0x4a) {
+            let field = fields.next().unwrap().unwrap();
+            prop_assert_eq!((field.number, field.value), (9, Value::Bytes(content)));
+        }
+        prop_assert!(short.eq(fields));
+    }
+
+    #[test]
     fn what_is_rolled_back_leaves_no_trace(request in arbitrary::traces(&arbitrary::any_text())) {
         let bytes = Bytes::from(request.encode_to_vec());
         for adds in [|_| true, |_| false, |kind| kind == 2] {

@@ -73,18 +73,25 @@ pub fn hops(journey: &Journey, symbols: &Symbols) -> Vec<Hop> {
     let mut spans = Spans::of(journey, symbols);
     spans.add_children(journey);
     let mut hops = Vec::new();
-    let mut by_span: HashMap<SpanId, usize, foldhash::fast::RandomState> = HashMap::default();
     for (facts, _) in &journey.evidence {
-        let hop = match facts.kind {
+        hops.extend(match facts.kind {
             Kind::Server | Kind::Consumer => spans.incoming(facts),
             Kind::Client | Kind::Producer => spans.outgoing(facts),
             _ => None,
-        };
-        if let Some(hop) = hop {
-            for span in hop.caller_span.into_iter().chain(hop.callee_span) {
-                by_span.entry(span).or_insert(hops.len());
-            }
-            hops.push(hop);
+        });
+    }
+    if journey.evidence.iter().any(|(facts, _)| !facts.kind.is_span()) {
+        add_others(journey, symbols, &mut hops);
+    }
+    hops
+}
+
+/// What is about the hops and no span of theirs.
+fn add_others(journey: &Journey, symbols: &Symbols, hops: &mut Vec<Hop>) {
+    let mut by_span: HashMap<SpanId, usize, foldhash::fast::RandomState> = HashMap::default();
+    for (at, hop) in hops.iter().enumerate() {
+        for span in hop.caller_span.into_iter().chain(hop.callee_span) {
+            by_span.entry(span).or_insert(at);
         }
     }
     for (facts, _) in &journey.evidence {
@@ -103,7 +110,6 @@ pub fn hops(journey: &Journey, symbols: &Symbols) -> Vec<Hop> {
             (None, _) => {}
         }
     }
-    hops
 }
 
 impl Hop {

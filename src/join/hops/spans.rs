@@ -9,10 +9,12 @@ use crate::join::Journey;
 /// The spans of a journey by their ids. Where an id comes twice, the first in order has it.
 pub(super) struct Spans<'a> {
     symbols: &'a Symbols,
-    callers: HashMap<SpanId, Caller<'a>, foldhash::fast::RandomState>,
-    callees: HashMap<SpanId, Callee<'a>, foldhash::fast::RandomState>,
-    inner: HashMap<SpanId, &'a Facts, foldhash::fast::RandomState>,
+    callers: BySpan<Caller<'a>>,
+    callees: BySpan<Callee<'a>>,
+    inner: BySpan<&'a Facts>,
 }
+
+type BySpan<T> = HashMap<SpanId, T, foldhash::fast::RandomState>;
 
 struct Caller<'a> {
     facts: &'a Facts,
@@ -39,8 +41,8 @@ impl<'a> Spans<'a> {
     pub(super) fn of(journey: &'a Journey, symbols: &'a Symbols) -> Self {
         let mut spans = Self {
             symbols,
-            callers: HashMap::default(),
-            callees: HashMap::default(),
+            callers: with_room(journey, |kind| matches!(kind, Kind::Client | Kind::Producer)),
+            callees: with_room(journey, |kind| matches!(kind, Kind::Server | Kind::Consumer)),
             inner: HashMap::default(),
         };
         for (facts, _) in &journey.evidence {
@@ -181,6 +183,12 @@ impl<'a> Callee<'a> {
         let own = self.facts.duration_ns.saturating_sub(self.covered_ns);
         (self.foreign_child == Foreign::None).then_some(own)
     }
+}
+
+/// A map that does not have to grow.
+fn with_room<T>(journey: &Journey, is_in: impl Fn(Kind) -> bool) -> BySpan<T> {
+    let room = journey.evidence.iter().filter(|(facts, _)| is_in(facts.kind)).count();
+    HashMap::with_capacity_and_hasher(room, foldhash::fast::RandomState::default())
 }
 
 fn end(facts: &Facts) -> Nanos {
