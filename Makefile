@@ -26,12 +26,8 @@ test: ## Run all tests, after installing what they call from outside
 bench: ## Run all benchmarks
 	cargo bench --locked
 
-fuzz: ## Fuzz each target for SECONDS (60) on nightly; what is found goes to integration/fuzz/artifacts
-	cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
-	for target in otlp json flows log settings query; do \
-		cargo +nightly fuzz run --fuzz-dir integration/fuzz $$target -- \
-			-max_total_time=$(or $(SECONDS),60) -max_len=65536 || exit 1; \
-	done
+fuzz: ## Fuzz each TARGET (all of them) for SECONDS (60); what fails goes to target/fuzz/artifacts
+	integration/fuzz/run.sh $(or $(SECONDS),60) $(or $(TARGET),otlp json flows log settings query)
 
 # docs/benchmarking.md lists the variables; each may be a list such as BATCH=10,1000.
 bench-peers: ## Measure against the Collector, turn by turn

@@ -2,16 +2,14 @@
 //! files. Each needs something of the machine; where it is missing the test says loudly that it
 //! was skipped.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::eventually;
 use crate::support::gateway::{Gateway, Plan};
 use crate::support::otlp::{attribute, send_traces, span, traces};
 use crate::support::sink::Sink;
+use crate::support::{eventually, run, skipped};
 
 /// A file system in a file, on a loop device.
 struct Disk {
@@ -266,17 +264,6 @@ fn large(id: u64) -> opentelemetry_proto::tonic::collector::trace::v1::ExportTra
         span
     });
     traces("large", spans.collect())
-}
-
-fn run(program: &str, arguments: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// Past the capture of the test runner: a test that did not run must not look like one that did.
-fn skipped(needs: &str) {
-    writeln!(std::io::stderr(), "!! SKIPPED: a test of faults needs {needs}").unwrap();
 }
 
 fn text(path: &Path) -> String {

@@ -12,6 +12,7 @@ mod doors;
 mod edits;
 mod faults;
 mod joined;
+mod partition;
 mod records;
 mod sdk;
 mod secure;

@@ -34,6 +34,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tokio_rustls", "receive export"),
     ("tonic", "receive export demo"),
     ("x509_parser", "receive"),
+    ("yaml_rust2", "settings"),
 ];
 
 const FILE_LINES_MAX: usize = 400;

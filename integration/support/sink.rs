@@ -49,7 +49,10 @@ impl Sink {
     }
 
     pub(crate) async fn start_at(address: &str) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        Self::start_on(TcpListener::bind(address).await.unwrap())
+    }
+
+    pub(crate) fn start_on(listener: TcpListener) -> Self {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let kept = Kept::default();
         let task = tokio::spawn(serve(listener, kept.clone()));

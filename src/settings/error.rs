@@ -45,6 +45,12 @@ pub enum Error {
         /// What the parser said, if that holds no value.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// A text nests deeper, or becomes more through its aliases, than any settings.
+    #[error("{origin} nests deeper, or repeats more by aliases, than settings do")]
+    Overgrown {
+        /// Where the text came from.
+        origin: Origin,
+    },
     /// There is no such key.
     #[error("there is no key {key} ({origin}){}", did_you_mean(hint.as_ref()))]
     Unknown {

@@ -16,6 +16,7 @@ mod raw;
 mod read;
 mod reload;
 mod secret;
+mod shape;
 mod source;
 mod stages;
 mod substitute;

@@ -11,6 +11,7 @@ use config::{ConfigError, FileFormat, Format};
 
 use super::error::Error;
 use super::leaf::{Leaf, flatten};
+use super::shape::is_small;
 use super::substitute::{Incomplete, substitute};
 
 const PREFIX: &str = "HOPLINE__";
@@ -159,6 +160,9 @@ pub(super) fn parse(text: &str, origin: &Origin) -> Result<BTreeMap<String, Leaf
     let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(is_comment) {
         return Ok(BTreeMap::new());
+    }
+    if !is_small(text) {
+        return Err(Error::Overgrown { origin: origin.clone() });
     }
     let table = FileFormat::Yaml.parse(None, text).map_err(|source| {
         // Only the scanner's errors, which have a position, are sure to repeat no value.

@@ -359,6 +359,15 @@ fn a_file_far_larger_than_settings_is_refused() {
 }
 
 #[test]
+fn a_file_that_explodes_when_it_is_read_is_refused() {
+    let aliases = include_str!("../../integration/fuzz/corpus/settings/aliases");
+    for text in [aliases, &"- ".repeat(20_000)] {
+        let refusal = refusal_of_file(text);
+        assert!(refusal.ends_with(" repeats more by aliases, than settings do"), "{refusal}");
+    }
+}
+
+#[test]
 fn a_missing_variable_or_a_stray_brace_is_refused() {
     let unset = refusal_of_file("redact: {key: '${env:HOPLINE_NONE}'}");
     let brace = refusal_of_file("redact: {key: 'a${b}'}");
