@@ -15,7 +15,7 @@ use super::repeats::{Claim, Kept, Repeats};
 use crate::evidence::{Digest, Head, Signal, Tenant};
 use crate::ledger::{Ledger, Refusal};
 use crate::log::Log;
-use crate::receive::{Handle, Raw, Reply};
+use crate::receive::{Handle, Raw, Reply, Turn};
 use crate::redact::{Clean, Cut, Policy, Rejected, Tally};
 use crate::serve::Redacted;
 use crate::wire::Malformed;
@@ -61,11 +61,11 @@ impl Intake {
         })
     }
 
-    async fn admit(&self, raw: Raw) -> Reply {
+    async fn admit(&self, mut raw: Raw) -> Reply {
         let (signal, source, digest) = (raw.signal, raw.source, digest_of(&raw).await);
         let pending = match &self.repeats {
             None => None,
-            Some(repeats) => match repeats.claim(digest, now()).await {
+            Some(repeats) => match claim(repeats, digest, &mut raw.turn).await {
                 Claim::First(pending) => Some(pending),
                 Claim::Again(kept) => {
                     let all = kept.items + kept.rejected.total();
@@ -192,6 +192,17 @@ fn reply(rejected: &Rejected) -> Reply {
 
 fn refused(refusal: Refusal, message: String) -> Reply {
     Reply::Refused { refusal, message }
+}
+
+/// Who has to wait for another request gives its turn away: the other one may need it.
+async fn claim(repeats: &Repeats, digest: Digest, turn: &mut Turn) -> Claim {
+    let mut claim = std::pin::pin!(repeats.claim(digest, now()));
+    tokio::select! {
+        biased;
+        claim = &mut claim => return claim,
+        () = std::future::ready(()) => *turn = Turn::default(),
+    }
+    claim.await
 }
 
 async fn digest_of(raw: &Raw) -> Digest {

@@ -1,10 +1,12 @@
 //! One request, sent until the destination decides on it.
 
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,9 @@ pub(super) struct Sender {
     pub(super) forwarder: Forwarder,
     client: Client,
     packers: Packers,
+    /// As much is compressed at a time as there are processors: more would be no faster, and each
+    /// thread keeps memory of its own.
+    packing: Semaphore,
     /// What lies before it is given up.
     floor: watch::Sender<Position>,
     stop: CancellationToken,
@@ -41,8 +46,9 @@ impl Sender {
     pub(super) fn new(forwarder: Forwarder, stop: CancellationToken) -> Result<Self, Error> {
         let client = Client::new(&forwarder.destination)?;
         let packers = Packers::new(&forwarder.destination);
+        let packing = Semaphore::new(available_parallelism().map_or(1, NonZero::get));
         let floor = watch::Sender::new(Position::default());
-        Ok(Self { forwarder, client, packers, floor, stop })
+        Ok(Self { forwarder, client, packers, packing, floor, stop })
     }
 
     /// Sends until the destination decides, the request is given up, or the gateway stops.
@@ -127,7 +133,10 @@ impl Sender {
         if !self.packers.is_slow(pieces.iter().map(Bytes::len).sum()) {
             return self.packers.pack(&pieces);
         }
-        tokio::task::spawn_blocking(move || self.packers.pack(&pieces)).await?
+        // Nobody closes it.
+        let _turn = self.packing.acquire().await.ok();
+        let sender = Arc::clone(&self);
+        tokio::task::spawn_blocking(move || sender.packers.pack(&pieces)).await?
     }
 
     fn retrying(&self, message: &str) {

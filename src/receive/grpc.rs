@@ -117,9 +117,10 @@ async fn take(
     door.intake.counters().of(Source::OtlpGrpc).add_encoded(framed.len());
     let (coding, message) = unframe(coding, framed)?;
     let limit = settings.request_bytes_max;
+    let turn = door.intake.turns().take(coding, message.len()).await;
     let (bytes, hold) = inflate(coding, message, limit, deadline, hold).await?;
     deadline.check()?;
-    Ok((Raw { signal, source: Source::OtlpGrpc, tenant, bytes }, hold))
+    Ok((Raw { signal, source: Source::OtlpGrpc, tenant, bytes, turn }, hold))
 }
 
 /// What the first bytes of a body say of the whole.

@@ -19,6 +19,7 @@ use super::inflate::{Coding, inflate};
 use super::intake::away;
 use super::listener::Listener;
 use super::status::{self, Form, media_type};
+use super::turn::Turn;
 use super::{Denial, Error, Intake, Raw, Reply, json, now};
 use crate::evidence::{Signal, Source};
 use crate::ledger::Refusal;
@@ -114,13 +115,13 @@ async fn take(
     request: Request,
 ) -> Result<(Raw, Hold), Denial> {
     let tenant = tenant(&request);
-    let (bytes, hold) = body(door, source, coding, request).await?;
+    let (bytes, hold, turn) = body(door, source, coding, request).await?;
     if source != Source::OtlpJson {
-        return Ok((Raw { signal, source, tenant, bytes }, hold));
+        return Ok((Raw { signal, source, tenant, bytes, turn }, hold));
     }
     let limit = door.intake.settings().request_bytes_max;
     let (bytes, hold) = away(bytes, move |text| json::transcode(signal, text, limit, hold)).await?;
-    Ok((Raw { signal, source, tenant, bytes }, hold))
+    Ok((Raw { signal, source, tenant, bytes, turn }, hold))
 }
 
 async fn take_lines(
@@ -128,7 +129,7 @@ async fn take_lines(
     coding: Coding,
     request: Request,
 ) -> Result<(Lines, Hold), Denial> {
-    let (bytes, hold) = body(door, Source::Flows, coding, request).await?;
+    let (bytes, hold, _turn) = body(door, Source::Flows, coding, request).await?;
     let limits = flow::Limits::of(door.intake.settings());
     away(bytes, move |text| flow::encode(text, now(), limits, hold)).await
 }
@@ -139,7 +140,7 @@ async fn body(
     source: Source,
     coding: Coding,
     request: Request,
-) -> Result<(Bytes, Hold), Denial> {
+) -> Result<(Bytes, Hold, Turn), Denial> {
     if door.stop.is_cancelled() {
         return Err(Denial::new(Refusal::Closing, "the gateway is closing"));
     }
@@ -152,7 +153,10 @@ async fn body(
     let deadline = Deadline::default();
     let encoded = collect(body, limit, Pace::new(settings, deadline), |_| None, &mut hold).await?;
     door.intake.counters().of(source).add_encoded(encoded.len());
-    inflate(coding, encoded, settings.request_bytes_max, deadline, hold).await
+    let turn = door.intake.turns().take(coding, encoded.len()).await;
+    let (bytes, hold) =
+        inflate(coding, encoded, settings.request_bytes_max, deadline, hold).await?;
+    Ok((bytes, hold, turn))
 }
 
 fn answer(door: &Door, source: Source, form: Form, signal: Signal, reply: Reply) -> Response<Body> {

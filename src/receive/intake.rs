@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::budget::{Budget, Hold, Sender};
+use super::turn::Turns;
 use super::{Counters, Denial, Gate, Handle, Raw, Reply, Settings};
 use crate::ledger::Refusal;
 
@@ -26,6 +27,7 @@ pub struct Intake {
     budget: Budget,
     gate: Gate,
     counters: Arc<Counters>,
+    turns: Turns,
 }
 
 impl Intake {
@@ -44,6 +46,7 @@ impl Intake {
             budget: Budget::new(settings.inflight_bytes_max),
             gate,
             counters: Arc::default(),
+            turns: Turns::new(),
             settings: Arc::new(settings),
         }
     }
@@ -62,6 +65,10 @@ impl Intake {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     pub(super) fn gate(&self) -> &Gate {

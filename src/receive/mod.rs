@@ -32,6 +32,7 @@ mod listener;
 mod memory;
 mod status;
 mod tls;
+mod turn;
 
 use std::io;
 use std::path::PathBuf;
@@ -58,6 +59,7 @@ pub use intake::Intake;
 pub use listener::{Address, Listener};
 pub use memory::Memory;
 pub use tls::{Files, Look, Tls, Version};
+pub use turn::Turn;
 
 /// One request, as a door hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub struct Raw {
     pub tenant: Tenant,
     /// The request: OTLP protobuf, inflated, not yet checked.
     pub bytes: Bytes,
+    /// To be dropped when the bytes are checked, and before anything is waited for.
+    pub turn: Turn,
 }
 
 /// What became of a request.
