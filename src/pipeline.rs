@@ -5,7 +5,8 @@
 //!                        └─▶ one exporter per destination
 //! ```
 //!
-//! Doors, exporters and the API are tasks; feed, shards and finish compute, and are threads.
+//! Doors, exporters and the API are tasks, the exporters on threads of their own; feed, shards and
+//! finish compute, and are threads.
 //! Nothing is drained at the end: what is open stays in the log, and the next start reads it again
 //! from the first batch of which anything was unsettled.
 
@@ -19,9 +20,9 @@ use tokio::runtime::Handle;
 
 use crate::drive;
 use crate::drive::{
-    CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Listeners, MAIL_MAX,
-    Post, Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover,
-    tick,
+    CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Lane, Listeners,
+    MAIL_MAX, Post, Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched,
+    recover, tick,
 };
 pub use crate::drive::{Error, check};
 use crate::evidence::Symbols;
@@ -110,7 +111,7 @@ impl Gateway {
         let key = key.map_err(|error| Error::Key(settings.data_dir.clone(), error))?;
         let policy = Arc::new(ArcSwap::from_pointee(Policy::new(&settings.for_redact(key))?));
         let log = Log::open(settings.for_log())?;
-        let mut parts = Parts::new(settings, log);
+        let mut parts = Parts::new(settings, log)?;
         let joined = parts.join(settings)?;
         let join = joined.watched.as_ref().map(|it| it.account.consumer().to_owned());
         parts.exporters.apply(&settings.export).await;
@@ -229,18 +230,19 @@ struct Joined {
 }
 
 impl Parts {
-    fn new(settings: &Settings, log: Log) -> Self {
+    fn new(settings: &Settings, log: Log) -> Result<Self, Error> {
         let (tokens, ledger) = (Tokens::default(), Arc::new(Ledger::new()));
         let exporters = Exporters {
             log: log.clone(),
             ledger: Arc::clone(&ledger),
             delivered: Arc::default(),
             tokens: tokens.clone(),
+            lane: Lane::new("export").map_err(Error::Thread)?,
             admitting: Arc::default(),
             shown: Arc::default(),
             running: Mutex::default(),
         };
-        Self {
+        Ok(Self {
             ledger,
             symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
             measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
@@ -251,7 +253,7 @@ impl Parts {
             threads: Threads::new(tokens.failed.clone()),
             tokens,
             tasks: Tasks::default(),
-        }
+        })
     }
 
     /// Feed, shards and finish, with the queues between them.

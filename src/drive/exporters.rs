@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::Delivered;
-use super::tasks::{Crew, Tokens};
+use super::tasks::{Crew, Lane, Tokens};
 use super::watch::{Inside, Watched, recover};
 use crate::evidence::Signal;
 use crate::export::{Forwarder, Hand, Health, consumer};
@@ -22,6 +22,9 @@ pub(crate) struct Exporters {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) delivered: Arc<Delivered>,
     pub(crate) tokens: Tokens,
+    /// Doors that take all they can get would leave exporters behind, and what these then read
+    /// would come from the disk.
+    pub(crate) lane: Lane,
     /// Requests are on their way into the log while it is read-locked.
     pub(crate) admitting: Arc<RwLock<()>>,
     /// What the API shows of them.
@@ -110,7 +113,7 @@ impl Exporters {
             hand: Arc::clone(&hand),
             health: Arc::clone(&health),
         };
-        let (stop, mut crew) = (self.tokens.stop.child_token(), Crew::default());
+        let (stop, mut crew) = (self.tokens.stop.child_token(), self.lane.crew());
         crew.watch("an exporter", forwarder.run(stop.clone()));
         let endpoint = destination.endpoint.clone();
         let shown = Export { name: destination.name.clone(), endpoint, health };

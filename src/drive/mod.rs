@@ -38,7 +38,7 @@ pub(crate) use reload::{Reloader, SetLevel};
 pub(crate) use repeats::Repeats;
 pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
 pub(crate) use shed::Shed;
-pub(crate) use tasks::{Tasks, Threads, Tokens};
+pub(crate) use tasks::{Lane, Tasks, Threads, Tokens};
 pub(crate) use watch::{Inside, Watched, recover, tick};
 
 use std::sync::LazyLock;

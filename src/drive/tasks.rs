@@ -2,6 +2,7 @@
 
 use std::{io, thread};
 
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +28,14 @@ pub(crate) struct Tasks {
 
 /// Tasks that end together.
 #[derive(Default)]
-pub(crate) struct Crew(JoinSet<()>);
+pub(crate) struct Crew {
+    tasks: JoinSet<()>,
+    /// Where they run, if not where they are spawned.
+    lane: Option<Handle>,
+}
+
+/// Threads for tasks that must get on however busy the others are.
+pub(crate) struct Lane(Option<Runtime>);
 
 /// The threads, which end when they are told to.
 pub(crate) struct Threads {
@@ -46,9 +54,34 @@ impl Drop for Alarm {
     }
 }
 
+impl Lane {
+    pub(crate) fn new(name: &str) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread().thread_name(name).enable_all().build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// A crew that works here.
+    pub(crate) fn crew(&self) -> Crew {
+        let lane = self.0.as_ref().map(|runtime| runtime.handle().clone());
+        Crew { tasks: JoinSet::new(), lane }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // Whoever drops it may be a task, which must not wait for threads.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl Crew {
     pub(crate) fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(work);
+        match &self.lane {
+            Some(lane) => self.tasks.spawn_on(work, lane),
+            None => self.tasks.spawn(work),
+        };
     }
 
     /// A task whose failure an operator should know of.
@@ -66,7 +99,7 @@ impl Crew {
 
     /// Waits for the last of them.
     pub(crate) async fn ended(&mut self) {
-        while self.0.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
