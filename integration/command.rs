@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
+use crate::support::dead_address;
 use crate::support::gateway::Gateway;
 use crate::support::otlp::{send_traces, span, traces};
 
@@ -82,7 +83,7 @@ async fn a_gateway_that_is_well_says_so_and_where_everything_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_whose_log_is_full_needs_a_person_and_says_who_holds_it() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = dead_address();
     let dead = format!("export.otlp.dead.endpoint=http://{dead}");
     let sizes = ["log.bytes_max=4MiB", "log.segment_bytes=1MiB"];
     let gateway = Gateway::start(&[&dead, sizes[0], sizes[1]]).await;

@@ -6,7 +6,7 @@ use prost::Message;
 use crate::support::gateway::Gateway;
 use crate::support::otlp::{send_traces, span, traces};
 use crate::support::sink::Sink;
-use crate::support::{eventually, http};
+use crate::support::{dead_address, eventually, http};
 
 #[tokio::test]
 async fn a_request_that_is_sent_again_is_kept_once() {
@@ -41,7 +41,7 @@ async fn a_request_that_is_sent_again_is_kept_once() {
 #[tokio::test]
 async fn end_to_end_an_ok_waits_for_every_destination() {
     let alive = Sink::start().await;
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = dead_address();
     let gateway = Gateway::start(&[
         "log.ack=e2e",
         "log.e2e_timeout=500ms",

@@ -3,12 +3,12 @@
 use crate::support::gateway::Gateway;
 use crate::support::otlp::{send_traces, span, traces};
 use crate::support::sink::Sink;
-use crate::support::{eventually, http};
+use crate::support::{dead_address, eventually, http};
 
 #[tokio::test]
 async fn a_dead_destination_holds_its_cursor_and_nobody_else() {
     let alive = Sink::start().await;
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = dead_address();
     let gateway = Gateway::start(&[
         &format!("export.otlp.alive.endpoint={}", alive.endpoint),
         &format!("export.otlp.dead.endpoint=http://{dead}"),
@@ -160,7 +160,7 @@ async fn the_account_balances_while_a_request_waits_for_its_next_attempt() {
 
 #[tokio::test]
 async fn a_destination_that_may_drop_never_fills_the_log() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = dead_address();
     let gateway = Gateway::start(&[
         &format!("export.otlp.dead.endpoint=http://{dead}"),
         "export.otlp.dead.when_full=drop_oldest",
@@ -194,7 +194,7 @@ async fn a_destination_that_may_drop_never_fills_the_log() {
 
 #[tokio::test]
 async fn a_full_log_refuses_for_a_while_and_loses_nothing() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = dead_address();
     let gateway = Gateway::start(&[
         &format!("export.otlp.dead.endpoint=http://{dead}"),
         "log.bytes_max=4MiB",

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::gateway::{Gateway, Plan};
 use crate::support::otlp::{attribute, send_traces, span, traces};
 use crate::support::sink::Sink;
-use crate::support::{eventually, run, skipped};
+use crate::support::{dead_address, eventually, run, skipped};
 
 /// A file system in a file, on a loop device.
 struct Disk {
@@ -86,7 +86,7 @@ async fn every_acknowledged_trace_survives_a_power_cut() {
 async fn a_full_disk_is_refused_and_goes_on_when_there_is_room() {
     let Some(disk) = Disk::new(48) else { return skipped("loop devices and mkfs.ext4") };
     // What everyone has read would make room by itself.
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = dead_address();
     let export = format!("export.otlp.dead.endpoint=http://{dead}");
     let settings = vec![export, "log.bytes_max=1GiB".into(), "log.segment_bytes=4MiB".into()];
     let plan = Plan { settings, data: Some(disk.data()), ..Plan::default() };
@@ -172,7 +172,7 @@ async fn a_door_survives_running_out_of_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_little_memory_it_refuses_and_is_not_killed() {
     let Some(group) = MemoryGroup::new(300) else { return skipped("memory control groups") };
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = dead_address();
     let settings = [
         "memory_max=256MiB",
         "index.memory=15MiB",

@@ -1,7 +1,6 @@
 //! The real binary, on ports of its own and in a folder of its own.
 
 use std::io::Read;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{eventually, http};
+use super::{eventually, free_port, http};
 
 /// A running gateway. It is killed when this goes out of scope.
 pub(crate) struct Gateway {
@@ -228,11 +227,6 @@ fn spawn(folder: &Path, ports: Ports, plan: &Plan) -> Child {
 
 fn file(folder: &Path) -> PathBuf {
     folder.join("gateway.yaml")
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn escape(text: &str) -> String {
