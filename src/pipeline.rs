@@ -192,6 +192,8 @@ impl Gateway {
         self.tokens.stop.cancel();
         self.tasks.doors.ended().await;
         self.tokens.halt.cancel();
+        // A reload in progress may have destinations in its hands; there is none after this one.
+        let _last = self.reloader.loaded.lock().await;
         self.exporters.ended().await;
         let (log, threads) = (self.log.clone(), self.threads);
         let closed = tokio::task::spawn_blocking(move || {

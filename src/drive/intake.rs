@@ -15,14 +15,11 @@ use super::repeats::{Claim, Kept, Repeats};
 use crate::evidence::{Digest, Head, Signal, Tenant};
 use crate::ledger::{Ledger, Refusal};
 use crate::log::Log;
-use crate::receive::{Handle, Raw, Reply, Turn};
+use crate::receive::{Handle, INLINE_BYTES, Raw, Reply, Turn};
 use crate::redact::{Clean, Cut, Policy, Rejected, Tally};
 use crate::serve::Redacted;
 use crate::wire::Malformed;
 
-/// More than this takes longer than a millisecond, and leaves the async threads. What is smaller
-/// goes on where it was inflated, at once: so few requests are in memory as more than they came.
-const INLINE_BYTES: usize = 1 << 20;
 /// The same of a digest, which is faster.
 const DIGEST_BYTES: usize = 2 << 20;
 
@@ -149,6 +146,7 @@ impl Intake {
             policy: 0,
             digest,
         };
+        // What is small goes on where it was inflated, at once: so few are in memory twice.
         if raw.bytes.len() <= INLINE_BYTES {
             return self.policy.load().clean(head, &raw.bytes);
         }

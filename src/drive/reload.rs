@@ -21,7 +21,7 @@ pub(crate) struct Reloader {
     pub(crate) policy: Arc<ArcSwap<Policy>>,
     pub(crate) gates: Gates,
     pub(crate) exporters: Arc<Exporters>,
-    /// The consumer that is always there.
+    /// The consumer that is always there, if anything is joined.
     pub(crate) join: Option<String>,
     pub(crate) set_level: SetLevel,
 }

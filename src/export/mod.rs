@@ -187,9 +187,7 @@ impl Destination {
             proxy: None,
         }
     }
-}
 
-impl Destination {
     /// Whether it could be connected to, as far as its settings and the files that they name go.
     ///
     /// # Errors

@@ -79,7 +79,8 @@ pub(super) async fn collect(
         }
         if needed > whole.capacity() {
             let first = if whole.is_empty() { &data[..] } else { &whole[..] };
-            let claimed = said.or_else(|| claim(first));
+            // Who sends more than was claimed is treated as if nothing had been.
+            let claimed = said.or_else(|| claim(first)).filter(|it| needed <= *it);
             let at_once = claimed.unwrap_or(0).min(CLAIM_BYTES_MAX);
             let most = claimed.unwrap_or(limit).min(limit);
             let capacity = needed.max(most.min(at_once.max(whole.capacity() * 2)));

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::Extensions;
 
 use super::Denial;
+use super::turn::Turn;
 use crate::ledger::Refusal;
 
 /// Less than this part of the budget left is short.
@@ -35,6 +36,8 @@ pub(super) struct Hold {
     budget: Budget,
     sender: Sender,
     bytes: usize,
+    /// Goes where the hold goes, so that work nobody waits for any more still has it.
+    turn: Turn,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +77,7 @@ impl Budget {
         self.allows(&held, sender, 0, bytes)?;
         held.senders.entry(sender).or_default().holds += 1;
         held.add(sender, bytes);
-        Ok(Hold { budget: self.clone(), sender, bytes })
+        Ok(Hold { budget: self.clone(), sender, bytes, turn: Turn::default() })
     }
 
     pub(super) fn left_bytes(&self) -> usize {
@@ -115,6 +118,16 @@ impl Hold {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// It is the request's turn.
+    pub(super) fn begin(&mut self, turn: Turn) {
+        self.turn = turn;
+    }
+
+    /// The turn, for whoever works on.
+    pub(super) fn turn(&mut self) -> Turn {
+        std::mem::take(&mut self.turn)
     }
 
     /// Holds `bytes` at least.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Denial;
 use crate::ledger::Refusal;
@@ -28,13 +28,23 @@ impl Deadline {
         self.0.map_or(other, |own| own.min(other))
     }
 
+    /// Waits for what may take long, no longer than until it is over.
+    pub(super) async fn within<T>(self, wait: impl Future<Output = T>) -> Result<T, Denial> {
+        let Some(end) = self.0 else { return Ok(wait.await) };
+        timeout_at(end, wait).await.map_err(|_| over())
+    }
+
     /// Asked before each piece of work that nobody may wait for any more.
     pub(super) fn check(self) -> Result<(), Denial> {
         if self.0.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(Denial::new(Refusal::Deadline, "the deadline of the request is over"));
+            return Err(over());
         }
         Ok(())
     }
+}
+
+fn over() -> Denial {
+    Denial::new(Refusal::Deadline, "the deadline of the request is over")
 }
 
 /// At most eight digits and a unit, as gRPC over HTTP/2 writes it.

@@ -115,13 +115,13 @@ async fn take(
     request: Request,
 ) -> Result<(Raw, Hold), Denial> {
     let tenant = tenant(&request);
-    let (bytes, hold, turn) = body(door, source, coding, request).await?;
+    let (bytes, hold) = body(door, source, coding, request).await?;
     if source != Source::OtlpJson {
-        return Ok((Raw { signal, source, tenant, bytes, turn }, hold));
+        return Ok((Raw { signal, source, tenant, bytes, turn: Turn::default() }, hold));
     }
     let limit = door.intake.settings().request_bytes_max;
     let (bytes, hold) = away(bytes, move |text| json::transcode(signal, text, limit, hold)).await?;
-    Ok((Raw { signal, source, tenant, bytes, turn }, hold))
+    Ok((Raw { signal, source, tenant, bytes, turn: Turn::default() }, hold))
 }
 
 async fn take_lines(
@@ -129,7 +129,7 @@ async fn take_lines(
     coding: Coding,
     request: Request,
 ) -> Result<(Lines, Hold), Denial> {
-    let (bytes, hold, _turn) = body(door, Source::Flows, coding, request).await?;
+    let (bytes, hold) = body(door, Source::Flows, coding, request).await?;
     let limits = flow::Limits::of(door.intake.settings());
     away(bytes, move |text| flow::encode(text, now(), limits, hold)).await
 }
@@ -140,7 +140,7 @@ async fn body(
     source: Source,
     coding: Coding,
     request: Request,
-) -> Result<(Bytes, Hold, Turn), Denial> {
+) -> Result<(Bytes, Hold), Denial> {
     if door.stop.is_cancelled() {
         return Err(Denial::new(Refusal::Closing, "the gateway is closing"));
     }
@@ -153,10 +153,8 @@ async fn body(
     let deadline = Deadline::default();
     let encoded = collect(body, limit, Pace::new(settings, deadline), |_| None, &mut hold).await?;
     door.intake.counters().of(source).add_encoded(encoded.len());
-    let turn = door.intake.turns().take(coding, encoded.len()).await;
-    let (bytes, hold) =
-        inflate(coding, encoded, settings.request_bytes_max, deadline, hold).await?;
-    Ok((bytes, hold, turn))
+    hold.begin(door.intake.turns().take(coding, &encoded, deadline).await?);
+    inflate(coding, encoded, settings.request_bytes_max, deadline, hold).await
 }
 
 fn answer(door: &Door, source: Source, form: Form, signal: Signal, reply: Reply) -> Response<Body> {

@@ -95,13 +95,14 @@ impl Intake {
     /// Hands a request over, and waits until it is safe or refused. A sender that does not wait
     /// drops this future but not the work: what gets into the log must be counted, and its part of
     /// the budget is held as long.
-    pub(super) async fn deliver(&self, raw: Raw, hold: Hold) -> Reply {
+    pub(super) async fn deliver(&self, mut raw: Raw, mut hold: Hold) -> Reply {
         let tally = self.counters.of(raw.source);
         // OTLP: an empty request succeeds.
         if raw.bytes.is_empty() {
             return Reply::Accepted;
         }
         tally.add_decoded(raw.bytes.len());
+        raw.turn = hold.turn();
         let handle = Arc::clone(&self.handle);
         let done = tokio::spawn(async move {
             let reply = handle(raw).await;

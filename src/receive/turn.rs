@@ -9,13 +9,12 @@ use std::thread::available_parallelism;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::inflate::Coding;
+use super::Denial;
+use super::deadline::Deadline;
+use super::inflate::{Coding, INLINE_BYTES};
 
-/// More than this of compressed bytes may make so much that it is inflated away from the async
-/// threads.
-const ENCODED_BYTES: usize = 64 << 10;
-/// The same of bytes that are not compressed.
-const PLAIN_BYTES: usize = 1 << 20;
+/// More than this, compressed, may make so much that it is inflated away from the async threads.
+const ENCODED_BYTES: usize = 16 << 10;
 
 /// The turns of one gateway: as many as it has processors.
 #[derive(Clone, Debug)]
@@ -31,15 +30,23 @@ impl Turns {
         Self(Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))))
     }
 
-    /// Waits until a request of so many bytes may be worked on.
-    pub(super) async fn take(&self, coding: Coding, bytes: usize) -> Turn {
-        let most = if coding == Coding::Identity { PLAIN_BYTES } else { ENCODED_BYTES };
-        if bytes <= most {
-            return Turn::default();
+    /// Waits until a body may be worked on.
+    pub(super) async fn take(
+        &self,
+        coding: Coding,
+        encoded: &[u8],
+        deadline: Deadline,
+    ) -> Result<Turn, Denial> {
+        let is_small = match coding.told_bytes(encoded) {
+            Some(told) => told <= INLINE_BYTES,
+            None => encoded.len() <= ENCODED_BYTES,
+        };
+        if is_small {
+            return Ok(Turn::default());
         }
         // Nobody closes it.
-        let permit = Arc::clone(&self.0).acquire_owned().await.ok();
-        Turn(permit.map(Arc::new))
+        let permit = deadline.within(Arc::clone(&self.0).acquire_owned()).await?.ok();
+        Ok(Turn(permit.map(Arc::new)))
     }
 }
 
@@ -62,14 +69,21 @@ mod tests {
     #[tokio::test]
     async fn large_requests_take_turns_and_small_ones_need_none() {
         let turns = Turns(Arc::new(Semaphore::new(2)));
-        let first = turns.take(Coding::Zstd, ENCODED_BYTES + 1).await;
-        let second = turns.take(Coding::Identity, PLAIN_BYTES + 1).await;
+        let take = |coding, bytes| {
+            let (turns, body) = (turns.clone(), vec![0; bytes]);
+            async move { turns.take(coding, &body, Deadline::default()).await.unwrap() }
+        };
+        let first = take(Coding::Gzip, ENCODED_BYTES + 1).await;
+        let second = take(Coding::Identity, INLINE_BYTES + 1).await;
         assert_ne!(first, second);
-        assert_eq!(turns.take(Coding::Zstd, ENCODED_BYTES).await, Turn::default());
-        assert_eq!(turns.take(Coding::Identity, PLAIN_BYTES).await, Turn::default());
+        assert_eq!(take(Coding::Gzip, ENCODED_BYTES).await, Turn::default());
+        assert_eq!(take(Coding::Identity, INLINE_BYTES).await, Turn::default());
+        let told = zstd::bulk::compress(&vec![7; INLINE_BYTES], 1).unwrap();
+        let small = turns.take(Coding::Zstd, &told, Deadline::default()).await;
+        assert_eq!(small.unwrap(), Turn::default());
 
         let soon = Duration::from_millis(1);
-        let mut third = std::pin::pin!(turns.take(Coding::Gzip, usize::MAX));
+        let mut third = std::pin::pin!(take(Coding::Gzip, ENCODED_BYTES + 1));
         let waits = timeout(soon, third.as_mut()).await.is_err();
         let again = second.clone();
         drop(second);

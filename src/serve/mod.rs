@@ -218,7 +218,6 @@ fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// Asks the histograms. A thread that died while it held them left them whole enough to read.
 /// What the join holds, if there is one.
 async fn held(sources: &Sources) -> Option<Held> {
     match &sources.ask {
@@ -227,6 +226,7 @@ async fn held(sources: &Sources) -> Option<Held> {
     }
 }
 
+/// Asks the histograms. A thread that died while it held them left them whole enough to read.
 fn with_hops<T>(hops: &Mutex<measure::Hops>, ask: impl FnOnce(&measure::Hops) -> T) -> T {
     ask(&hops.lock().unwrap_or_else(PoisonError::into_inner))
 }

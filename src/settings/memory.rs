@@ -8,6 +8,8 @@ use crate::export::context_bytes;
 use crate::receive::IDLE_BYTES_MAX;
 
 const EVIDENCE_BYTES: u64 = 96;
+/// A closed journey of one evidence, which is the dearest for its evidence.
+const REMEMBERED_BYTES: u64 = 448;
 const JOURNEY_BYTES: u64 = 256;
 const BINDING_BYTES: u64 = 96;
 /// The longest text a symbol may have, and its places in the tables.
@@ -64,9 +66,10 @@ impl Settings {
             let request = wide(destination.batch_bytes_max);
             let compression = destination.compression;
             let context = context_bytes(compression, destination.compression_level);
-            // A request in flight is held as it is and as it is sent, beside the compressor. One
-            // more is being filled, and the last batch that was read may be as large as they come.
-            let each = request.saturating_mul(2).saturating_add(context);
+            // A request in flight is held as it is, put together and as it is sent, beside the
+            // compressor. One more is being filled, and the last batch that was read may be as
+            // large as they come.
+            let each = request.saturating_mul(3).saturating_add(context);
             let more = request.saturating_add(wide(receive.request_bytes_max));
             let Bound { bytes, .. } = bound(&name, wide(destination.concurrency), each);
             Bound { name, bytes: bytes.saturating_add(more) }
@@ -87,7 +90,7 @@ impl Settings {
             bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
             bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
             bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
-            bound("join.remembered_evidence_max", join.remembered_evidence_max, EVIDENCE_BYTES),
+            bound("join.remembered_evidence_max", join.remembered_evidence_max, REMEMBERED_BYTES),
             // While one part is written, the next fills.
             bound("index.memory", index, 2),
         ]

@@ -10,11 +10,7 @@ use zstd::zstd_safe::{
 };
 
 use super::{INLINE_BYTES, unreadable};
-use crate::ledger::Refusal;
 use crate::receive::Denial;
-use crate::receive::budget::Hold;
-use crate::receive::deadline::Deadline;
-use crate::receive::intake::too_large;
 
 /// RFC 9659: what a decoder of the zstd content coding has to support, and no more.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -42,38 +38,17 @@ pub(super) struct Frames {
     is_inside: bool,
 }
 
-/// What a body of one frame will be long, if its head says so.
-pub(super) fn told_bytes(encoded: &[u8]) -> Option<u64> {
+/// What a body of one frame will be long, if its head says so. A large one is not walked through to
+/// learn it.
+pub(super) fn told_bytes(encoded: &[u8]) -> Option<usize> {
     let told = get_frame_content_size(encoded).ok()??;
-    let whole = find_frame_compressed_size(encoded).ok()? == encoded.len();
-    whole.then_some(told)
+    let is_one =
+        encoded.len() <= INLINE_BYTES && find_frame_compressed_size(encoded).ok()? == encoded.len();
+    is_one.then(|| usize::try_from(told).unwrap_or(usize::MAX))
 }
 
 /// Inflates a body that told its length, at one go: it needs no window beside what it makes.
-pub(super) async fn unpack(
-    encoded: Bytes,
-    told: u64,
-    limit: usize,
-    deadline: Deadline,
-    mut hold: Hold,
-) -> Result<(Bytes, Hold), Denial> {
-    let length = usize::try_from(told).unwrap_or(usize::MAX);
-    if length > limit {
-        return Err(too_large(limit));
-    }
-    hold.grow(encoded.len() + length)?;
-    let made = if length > INLINE_BYTES {
-        let lost = |_| Denial::new(Refusal::Busy, "the body could not be inflated now");
-        let work = move || deadline.check().and_then(|()| whole(&encoded, length));
-        tokio::task::spawn_blocking(work).await.map_err(lost)??
-    } else {
-        whole(&encoded, length)?
-    };
-    hold.resize(made.capacity())?;
-    Ok((Bytes::from(made), hold))
-}
-
-fn whole(encoded: &[u8], length: usize) -> Result<Vec<u8>, Denial> {
+pub(super) fn whole(encoded: &[u8], length: usize) -> Result<Vec<u8>, Denial> {
     let mut made = Vec::with_capacity(length);
     let mut context = context().map_err(|_| unreadable())?;
     let written = context.decompress(&mut made, encoded).map_err(|_| unreadable())?;

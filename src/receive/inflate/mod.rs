@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use snap::read::FrameDecoder;
+use tokio::task::{JoinError, spawn_blocking};
 
 use self::snappy::is_framed;
 use super::budget::Hold;
@@ -22,7 +23,7 @@ pub(crate) use self::frames::{IDLE_BYTES_MAX, WINDOW_BYTES_MAX};
 
 /// More output than this is made away from the async threads: it takes about a millisecond. To go
 /// away sooner would cost more: many threads would compute at a time, each with memory of its own.
-const INLINE_BYTES: usize = 1 << 20;
+pub(crate) const INLINE_BYTES: usize = 1 << 20;
 
 const STEP_BYTES_MIN: usize = 16 << 10;
 const STEP_BYTES_MAX: usize = 4 << 20;
@@ -96,6 +97,25 @@ impl Coding {
         }
     }
 
+    /// What a body will be long, if it says so.
+    pub(super) fn told_bytes(self, encoded: &[u8]) -> Option<usize> {
+        match self {
+            Self::Identity => Some(encoded.len()),
+            Self::Zstd => frames::told_bytes(encoded),
+            Self::Snappy if !is_framed(encoded) => snappy::told_bytes(encoded),
+            Self::Gzip | Self::Deflate | Self::Snappy | Self::SnappyFramed => None,
+        }
+    }
+
+    /// What makes a body that says how long it will be.
+    fn maker(self) -> Option<Make> {
+        match self {
+            Self::Zstd => Some(frames::whole),
+            Self::Snappy => Some(snappy::block),
+            Self::Identity | Self::Gzip | Self::Deflate | Self::SnappyFramed => None,
+        }
+    }
+
     fn window_bytes_max(self) -> usize {
         if self == Self::Zstd { WINDOW_BYTES_MAX } else { 0 }
     }
@@ -117,22 +137,38 @@ pub(super) async fn inflate(
         hold.resize(encoded.len())?;
         return Ok((encoded, hold));
     }
-    if coding == Coding::Snappy && !is_framed(&encoded) {
-        return snappy::unpack(encoded, limit, deadline, hold).await;
-    }
-    if coding == Coding::Zstd
-        && let Some(told) = frames::told_bytes(&encoded)
-    {
-        return frames::unpack(encoded, told, limit, deadline, hold).await;
+    if let (Some(length), Some(make)) = (coding.told_bytes(&encoded), coding.maker()) {
+        if length > limit {
+            return Err(too_large(limit));
+        }
+        if coding == Coding::Snappy && snappy::is_lie(&encoded, length) {
+            return Err(unreadable());
+        }
+        hold.grow(encoded.len() + length)?;
+        let is_long = encoded.len().max(length) > INLINE_BYTES;
+        // The hold goes with the work: a sender that goes away ends neither.
+        let work = move || {
+            deadline.check()?;
+            let made = make(&encoded, length)?;
+            hold.resize(made.capacity())?;
+            Ok((Bytes::from(made), hold))
+        };
+        return if is_long { spawn_blocking(work).await.map_err(lost)? } else { work() };
     }
     let mut inflation = Inflation::new(coding, encoded, limit, hold)?;
     inflation.deadline = deadline;
     if inflation.run(INLINE_BYTES)? == Progress::Paused {
         let rest = move || inflation.run(usize::MAX).map(|_| inflation);
-        let lost = |_| Denial::new(Refusal::Busy, "the body could not be inflated now");
-        inflation = tokio::task::spawn_blocking(rest).await.map_err(lost)??;
+        inflation = spawn_blocking(rest).await.map_err(lost)??;
     }
     inflation.finish()
+}
+
+/// Makes a body of a length that is known.
+type Make = fn(&[u8], usize) -> Result<Vec<u8>, Denial>;
+
+fn lost(_: JoinError) -> Denial {
+    Denial::new(Refusal::Busy, "the body could not be inflated now")
 }
 
 impl Inflation {
@@ -178,17 +214,15 @@ impl Inflation {
 
 impl Decoder {
     fn new(coding: Coding, encoded: Bytes) -> std::io::Result<Self> {
-        if coding == Coding::Zstd {
-            return frames::Frames::new(encoded).map(Self::Zstd);
-        }
         let zlib = is_zlib(&encoded);
         let input = Cursor::new(encoded);
         Ok(Self::Reader(match coding {
+            Coding::Zstd => return frames::Frames::new(input.into_inner()).map(Self::Zstd),
             Coding::Gzip => Box::new(MultiGzDecoder::new(input)),
             Coding::Deflate if zlib => Box::new(ZlibDecoder::new(input)),
             Coding::Deflate => Box::new(DeflateDecoder::new(input)),
             Coding::Snappy | Coding::SnappyFramed => Box::new(FrameDecoder::new(input)),
-            Coding::Identity | Coding::Zstd => Box::new(input),
+            Coding::Identity => Box::new(input),
         }))
     }
 

@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::show::plain;
-
 use crate::export::consumer;
 
 /// Counts by reason.
