@@ -34,6 +34,9 @@ pub(super) struct Lately {
     remember: Duration,
 }
 
+/// What is kept of a journey beside its evidence takes as much as so many evidence.
+const JOURNEY: u64 = 4;
+
 #[derive(Debug)]
 struct Listed {
     /// `None` where the place is free.
@@ -43,9 +46,10 @@ struct Listed {
 }
 
 impl Remembered {
-    /// One without evidence takes room too.
+    /// In evidence.
     fn weight(&self) -> u64 {
-        u64::try_from(self.journey.evidence.len().max(1)).unwrap_or(u64::MAX)
+        let evidence = u64::try_from(self.journey.evidence.len()).unwrap_or(u64::MAX);
+        evidence.saturating_add(JOURNEY)
     }
 }
 
@@ -174,7 +178,8 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_and_one_that_closed_again_is_new() {
-        let mut lately = lately(3, 60);
+        // Room for three journeys of one evidence.
+        let mut lately = lately(3 * (1 + JOURNEY), 60);
         for number in [0, 1, 2, 0, 3] {
             lately.keep(closed(number, 1, 0));
         }
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_journey_larger_than_all_room_is_not_remembered() {
-        let mut lately = lately(3, 60);
+        let mut lately = lately(3 + JOURNEY, 60);
         lately.keep(closed(0, 4, 0));
         assert!(lately.get(id(0), seconds(0)).is_none());
         assert_eq!((lately.evidence, lately.places.len()), (0, 0));
@@ -195,7 +200,7 @@ mod tests {
         #[test]
         fn it_is_a_list_of_the_latest(
             steps in prop::collection::vec((0_u64..4, 0_u8..6, 0_u32..4, 0_u8..4), 0..80),
-            evidence_max in 0_u64..10,
+            evidence_max in 0_u64..30,
             remember_s in 0_u64..12,
         ) {
             let (mut lately, mut model) = (lately(evidence_max, remember_s), Vec::new());
@@ -214,7 +219,7 @@ mod tests {
                     _ => {
                         lately.keep(closed(number, evidence, now));
                         model.retain(|&(known, _, _)| known != number);
-                        model.push((number, u64::from(evidence.max(1)), now));
+                        model.push((number, u64::from(evidence) + JOURNEY, now));
                     }
                 }
                 while model.iter().map(|(_, weight, _)| weight).sum::<u64>() > evidence_max {

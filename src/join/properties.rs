@@ -110,7 +110,7 @@ fn tiny() -> Settings {
         waiting_max: 3,
         bindings_max: 4,
         key_bindings_max: 2,
-        remembered_evidence_max: 8,
+        remembered_evidence_max: 24,
         ..settings()
     }
 }

@@ -8,8 +8,6 @@ use crate::export::context_bytes;
 use crate::receive::IDLE_BYTES_MAX;
 
 const EVIDENCE_BYTES: u64 = 96;
-/// A closed journey of one evidence, which is the dearest for its evidence.
-const REMEMBERED_BYTES: u64 = 448;
 const JOURNEY_BYTES: u64 = 256;
 const BINDING_BYTES: u64 = 96;
 /// The longest text a symbol may have, and its places in the tables.
@@ -90,7 +88,7 @@ impl Settings {
             bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
             bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
             bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
-            bound("join.remembered_evidence_max", join.remembered_evidence_max, REMEMBERED_BYTES),
+            bound("join.remembered_evidence_max", join.remembered_evidence_max, EVIDENCE_BYTES),
             // While one part is written, the next fills.
             bound("index.memory", index, 2),
         ]

@@ -647,7 +647,7 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
         "join.evidence_max 91.5MiB",
         "join.journeys_max 48.8MiB",
         "join.bindings_max 45.7MiB",
-        "join.remembered_evidence_max 213.6MiB",
+        "join.remembered_evidence_max 45.7MiB",
         "index.memory 120MiB",
         "export.otlp.tempo 124MiB",
     ];
@@ -680,7 +680,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 871.6MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 703.7MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 
