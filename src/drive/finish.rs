@@ -11,7 +11,7 @@ use super::shed::Shed;
 use super::{UNCOMMITTED_MAX, now};
 use crate::evidence::{JourneyId, Kind, Nanos, Place, Position, Signal, Symbols};
 use crate::index::Keeper;
-use crate::join::{Fresh, Journey, hops};
+use crate::join::{Journey, hops};
 use crate::ledger::{Account, Holding, Reason};
 use crate::log::{Cursor, Log};
 use crate::measure::{Crossing, Hops};
@@ -164,12 +164,7 @@ impl Finish {
 
     /// Settles what is new in this revision; the rest was settled with an earlier one.
     fn settled(&self, journey: &Journey) -> impl Iterator<Item = (Signal, u64)> + use<> {
-        let settled = match &journey.fresh {
-            Fresh::All => {
-                self.holding.settle_all(journey.evidence.iter().map(|(_, place)| place.batch))
-            }
-            Fresh::These(places) => self.holding.settle_all(places.iter().map(|it| it.batch)),
-        };
+        let settled = self.holding.settle_all(journey.fresh().map(|place| place.batch));
         Signal::ALL.into_iter().zip(settled).filter(|(signal, _)| is_item(signal))
     }
 

@@ -20,7 +20,7 @@ use crate::redact::{Clean, Cut, Policy, Rejected, Tally};
 use crate::serve::Redacted;
 use crate::wire::Malformed;
 
-/// The same of a digest, which is faster.
+/// The digest of more takes long enough to leave the async threads.
 const DIGEST_BYTES: usize = 2 << 20;
 
 /// What stands between the doors and the log.
@@ -52,17 +52,17 @@ impl Intake {
     /// What the doors hand their requests to.
     pub(crate) fn handle(self) -> Handle {
         let intake = Arc::new(self);
-        Arc::new(move |raw| {
+        Arc::new(move |raw, turn| {
             let intake = Arc::clone(&intake);
-            Box::pin(async move { intake.admit(raw).await })
+            Box::pin(async move { intake.admit(raw, turn).await })
         })
     }
 
-    async fn admit(&self, mut raw: Raw) -> Reply {
+    async fn admit(&self, raw: Raw, mut turn: Turn) -> Reply {
         let (signal, source, digest) = (raw.signal, raw.source, digest_of(&raw).await);
         let pending = match &self.repeats {
             None => None,
-            Some(repeats) => match claim(repeats, digest, &mut raw.turn).await {
+            Some(repeats) => match claim(repeats, digest, &mut turn).await {
                 Claim::First(pending) => Some(pending),
                 Claim::Again(kept) => {
                     let all = kept.items + kept.rejected.total();
@@ -74,7 +74,7 @@ impl Intake {
                 }
             },
         };
-        match self.keep(raw, digest).await {
+        match self.keep(raw, turn, digest).await {
             Err(reply) => reply,
             Ok(kept) => {
                 if let Some(pending) = pending {
@@ -86,9 +86,10 @@ impl Intake {
     }
 
     /// Cleans a request and appends it; or says why not.
-    async fn keep(&self, raw: Raw, digest: Digest) -> Result<Kept, Reply> {
+    async fn keep(&self, raw: Raw, turn: Turn, digest: Digest) -> Result<Kept, Reply> {
         let signal = raw.signal;
         let cleaned = self.clean(raw, digest).await;
+        drop(turn);
         let (clean, tally) =
             cleaned.map_err(|malformed| refused(Refusal::Malformed, malformed.to_string()))?;
         let (items, rejected) = (u64::from(clean.head().items), tally.rejected);

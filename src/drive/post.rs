@@ -69,14 +69,14 @@ fn hand_over(inlet: &SyncSender<Input>, waiting: &mut VecDeque<Mail>) {
 mod tests {
     use std::num::NonZeroU64;
     use std::sync::mpsc::sync_channel;
-    use std::time::Duration;
 
     use tokio_util::sync::CancellationToken;
 
     use super::super::{Ends, Finished, INBOX_MAX, ShardLoop};
     use super::*;
     use crate::evidence::{Evidence, Facts, Keys, Nanos, Position, RequestKey, TraceId};
-    use crate::join::{Binding, Home, Settings, Shard, Subject, Table, WeakKey};
+    use crate::join::tests::settings;
+    use crate::join::{Binding, Home, Shard, Subject, Table, WeakKey};
     use crate::ledger::Reason;
 
     const COUNT: usize = 2;
@@ -159,23 +159,6 @@ mod tests {
 
     #[test]
     fn a_shard_whose_peer_takes_nothing_counts_every_binding_that_is_lost() {
-        let second = Duration::from_secs(1);
-        let settings = Settings {
-            quiet: second,
-            rootless: second,
-            longest: second,
-            weak_wait: second,
-            evidence_max: 100,
-            journeys_max: 100,
-            journey_evidence_max: 100,
-            journey_keys_max: 100,
-            waiting_max: 100,
-            bindings_max: 100,
-            key_bindings_max: 100,
-            remembered_evidence_max: 100,
-            remember: second,
-            socket_slack: second,
-        };
         let (own, (inbox, questions)) = Inlet::new();
         let ((unused, _own), (peer, _peer)) = (Inlet::new(), Inlet::new());
         fill(&peer);
@@ -183,7 +166,7 @@ mod tests {
         let (finisher, finished) = sync_channel(100);
         let post = Post::new(&[unused, peer], 3, Arc::clone(&lost));
         let ends = Ends { inbox, questions, post, finisher, halt: CancellationToken::new() };
-        let table = Table::new(settings, Shard { index: 0, count: COUNT });
+        let table = Table::new(settings(), Shard { index: 0, count: COUNT });
         let list = (0..10).map(evidence).collect();
         own.evidence.try_send(Input::Evidence(list)).unwrap_or_else(|_| panic!("there is room"));
         drop(own);

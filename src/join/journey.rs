@@ -82,12 +82,12 @@ impl Journey {
     }
 
     /// Where what came since the revision before lies.
-    #[must_use]
-    pub fn fresh(&self) -> Vec<Place> {
-        match &self.fresh {
-            Fresh::All => self.evidence.iter().map(|(_, place)| *place).collect(),
-            Fresh::These(places) => places.clone(),
-        }
+    pub fn fresh(&self) -> impl Iterator<Item = Place> {
+        let (all, these) = match &self.fresh {
+            Fresh::All => (&self.evidence[..], &[][..]),
+            Fresh::These(places) => (&[][..], &places[..]),
+        };
+        all.iter().map(|(_, place)| *place).chain(these.iter().copied())
     }
 
     /// Puts the evidence in order and leaves out what is there twice.

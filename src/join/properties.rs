@@ -169,7 +169,7 @@ proptest! {
         let mut shards = run(&evidence, &pauses_ms, count);
         shards.drain();
 
-        let fresh: usize = shards.out.closed.iter().map(|journey| journey.fresh().len()).sum();
+        let fresh: usize = shards.out.closed.iter().map(|journey| journey.fresh().count()).sum();
         prop_assert_eq!(fresh + shards.out.lost.len() - shards.out.copied.len(), evidence.len());
     }
 
@@ -190,7 +190,7 @@ proptest! {
         shards.drain();
 
         prop_assert_eq!(shards.held(), Held::default());
-        let fresh: usize = shards.out.closed.iter().map(|journey| journey.fresh().len()).sum();
+        let fresh: usize = shards.out.closed.iter().map(|journey| journey.fresh().count()).sum();
         prop_assert_eq!(fresh + shards.out.lost.len() - shards.out.copied.len(), evidence.len());
     }
 

@@ -17,7 +17,7 @@ pub(super) const SECOND: u64 = 1_000 * MS;
 /// Some day; windows of sockets begin at its full minutes.
 pub(super) const DAY: u64 = 1_700_000_040 * SECOND;
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         quiet: Duration::from_secs(2),
         rootless: Duration::from_secs(30),
@@ -485,7 +485,7 @@ fn a_burst_of_late_evidence_makes_one_amendment() {
     let journey = shards.only();
     assert_eq!((shards.out.closed.len(), journey.revision), (2, 1));
     assert_eq!(journey.closed, Some(Closed::Amended));
-    assert_eq!((places(&journey), journey.fresh().len()), (vec![0, 1, 2], 2));
+    assert_eq!((places(&journey), journey.fresh().count()), (vec![0, 1, 2], 2));
     assert_eq!((marks(&journey, 0), marks(&journey, 2)), (Marks::default(), Marks::LATE));
 }
 
@@ -596,7 +596,7 @@ fn a_span_that_was_sent_twice_is_there_once() {
     shards.drain();
 
     let journey = shards.only();
-    assert_eq!((places(&journey), journey.duplicates, journey.fresh().len()), (vec![0], 1, 2));
+    assert_eq!((places(&journey), journey.duplicates, journey.fresh().count()), (vec![0], 1, 2));
 }
 
 #[test]

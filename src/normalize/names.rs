@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use super::attribute::{Scalar, pair, plain_pair, value};
+use super::attribute::{Pair, Scalar, pair, plain_pair, value};
 use super::observed::Placement;
 use super::slot::{Meanings, Slot, meanings};
 use crate::wire::{Fields, Malformed};
@@ -47,16 +47,19 @@ impl<'a> Names<'a> {
     /// meets no other on its way there, so that it stays in registers.
     #[inline(always)]
     pub(super) fn read(&mut self, attribute: &'a [u8]) -> Result<(), Malformed> {
-        let Some(pair) = plain_pair(attribute) else { return self.read_any(attribute) };
-        match self.meanings.first(pair.key) {
-            None => Ok(()),
-            Some(first) => self.learn(pair.key, pair.value, first),
+        match plain_pair(attribute) {
+            Some(pair) => self.read_pair(pair),
+            None => self.read_any(attribute),
         }
     }
 
     #[cold]
     fn read_any(&mut self, attribute: &'a [u8]) -> Result<(), Malformed> {
-        let pair = pair(attribute)?;
+        self.read_pair(pair(attribute)?)
+    }
+
+    #[inline(always)]
+    fn read_pair(&mut self, pair: Pair<'a>) -> Result<(), Malformed> {
         match self.meanings.first(pair.key) {
             None => Ok(()),
             Some(first) => self.learn(pair.key, pair.value, first),

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::Extensions;
 
 use super::Denial;
-use super::turn::Turn;
+use super::deadline::Deadline;
+use super::turn::{Turn, Turns};
 use crate::ledger::Refusal;
 
 /// Less than this part of the budget left is short.
@@ -28,6 +29,7 @@ pub(super) struct Sender(u64);
 pub(super) struct Budget {
     bytes_max: usize,
     held: Arc<Mutex<Held>>,
+    turns: Turns,
 }
 
 /// A part of the budget; it goes back when this is dropped.
@@ -68,7 +70,7 @@ impl Sender {
 
 impl Budget {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, held: Arc::default() }
+        Self { bytes_max, held: Arc::default(), turns: Turns::new() }
     }
 
     /// Never waits: a queue in front of a full gateway is memory without a bound.
@@ -120,9 +122,15 @@ impl Hold {
         Ok(())
     }
 
-    /// It is the request's turn.
-    pub(super) fn begin(&mut self, turn: Turn) {
-        self.turn = turn;
+    /// Waits until it is the turn of a body of so many bytes, which told what it will be long or not.
+    pub(super) async fn begin(
+        &mut self,
+        encoded_bytes: usize,
+        told: Option<usize>,
+        deadline: Deadline,
+    ) -> Result<(), Denial> {
+        self.turn = self.budget.turns.take(encoded_bytes, told, deadline).await?;
+        Ok(())
     }
 
     /// The turn, for whoever works on.

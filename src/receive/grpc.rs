@@ -19,7 +19,7 @@ use super::door::{Door, Speaks, serve, tenant};
 use super::inflate::{Coding, inflate};
 use super::listener::Listener;
 use super::status::{self, media_type};
-use super::{Denial, Error, Intake, Raw, Reply, Turn};
+use super::{Denial, Error, Intake, Raw, Reply};
 use crate::evidence::{Signal, Source};
 use crate::ledger::Refusal;
 
@@ -117,10 +117,9 @@ async fn take(
     door.intake.counters().of(Source::OtlpGrpc).add_encoded(framed.len());
     let (coding, message) = unframe(coding, framed)?;
     let limit = settings.request_bytes_max;
-    hold.begin(door.intake.turns().take(coding, &message, deadline).await?);
     let (bytes, hold) = inflate(coding, message, limit, deadline, hold).await?;
     deadline.check()?;
-    Ok((Raw { signal, source: Source::OtlpGrpc, tenant, bytes, turn: Turn::default() }, hold))
+    Ok((Raw { signal, source: Source::OtlpGrpc, tenant, bytes }, hold))
 }
 
 /// What the first bytes of a body say of the whole.

@@ -19,7 +19,6 @@ use super::inflate::{Coding, inflate};
 use super::intake::away;
 use super::listener::Listener;
 use super::status::{self, Form, media_type};
-use super::turn::Turn;
 use super::{Denial, Error, Intake, Raw, Reply, json, now};
 use crate::evidence::{Signal, Source};
 use crate::ledger::Refusal;
@@ -117,11 +116,11 @@ async fn take(
     let tenant = tenant(&request);
     let (bytes, hold) = body(door, source, coding, request).await?;
     if source != Source::OtlpJson {
-        return Ok((Raw { signal, source, tenant, bytes, turn: Turn::default() }, hold));
+        return Ok((Raw { signal, source, tenant, bytes }, hold));
     }
     let limit = door.intake.settings().request_bytes_max;
     let (bytes, hold) = away(bytes, move |text| json::transcode(signal, text, limit, hold)).await?;
-    Ok((Raw { signal, source, tenant, bytes, turn: Turn::default() }, hold))
+    Ok((Raw { signal, source, tenant, bytes }, hold))
 }
 
 async fn take_lines(
@@ -153,7 +152,6 @@ async fn body(
     let deadline = Deadline::default();
     let encoded = collect(body, limit, Pace::new(settings, deadline), |_| None, &mut hold).await?;
     door.intake.counters().of(source).add_encoded(encoded.len());
-    hold.begin(door.intake.turns().take(coding, &encoded, deadline).await?);
     inflate(coding, encoded, settings.request_bytes_max, deadline, hold).await
 }
 

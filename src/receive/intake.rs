@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::budget::{Budget, Hold, Sender};
-use super::turn::Turns;
 use super::{Counters, Denial, Gate, Handle, Raw, Reply, Settings};
 use crate::ledger::Refusal;
 
@@ -27,7 +26,6 @@ pub struct Intake {
     budget: Budget,
     gate: Gate,
     counters: Arc<Counters>,
-    turns: Turns,
 }
 
 impl Intake {
@@ -46,7 +44,6 @@ impl Intake {
             budget: Budget::new(settings.inflight_bytes_max),
             gate,
             counters: Arc::default(),
-            turns: Turns::new(),
             settings: Arc::new(settings),
         }
     }
@@ -65,10 +62,6 @@ impl Intake {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    pub(super) fn turns(&self) -> &Turns {
-        &self.turns
     }
 
     pub(super) fn gate(&self) -> &Gate {
@@ -95,17 +88,17 @@ impl Intake {
     /// Hands a request over, and waits until it is safe or refused. A sender that does not wait
     /// drops this future but not the work: what gets into the log must be counted, and its part of
     /// the budget is held as long.
-    pub(super) async fn deliver(&self, mut raw: Raw, mut hold: Hold) -> Reply {
+    pub(super) async fn deliver(&self, raw: Raw, mut hold: Hold) -> Reply {
         let tally = self.counters.of(raw.source);
         // OTLP: an empty request succeeds.
         if raw.bytes.is_empty() {
             return Reply::Accepted;
         }
         tally.add_decoded(raw.bytes.len());
-        raw.turn = hold.turn();
+        let turn = hold.turn();
         let handle = Arc::clone(&self.handle);
         let done = tokio::spawn(async move {
-            let reply = handle(raw).await;
+            let reply = handle(raw, turn).await;
             drop(hold);
             reply
         });

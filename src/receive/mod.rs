@@ -72,8 +72,6 @@ pub struct Raw {
     pub tenant: Tenant,
     /// The request: OTLP protobuf, inflated, not yet checked.
     pub bytes: Bytes,
-    /// To be dropped when the bytes are checked, and before anything is waited for.
-    pub turn: Turn,
 }
 
 /// What became of a request.
@@ -97,9 +95,10 @@ pub enum Reply {
     },
 }
 
-/// Takes a request: redacts it and appends it to the log.
+/// Takes a request: redacts it and appends it to the log. Its turn is dropped when its bytes are
+/// checked, and before anything is waited for.
 pub type Handle =
-    Arc<dyn Fn(Raw) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync + 'static>;
+    Arc<dyn Fn(Raw, Turn) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync + 'static>;
 
 /// The bounds of the doors.
 #[derive(Clone, Debug, PartialEq, Eq)]

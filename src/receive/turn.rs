@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Denial;
 use super::deadline::Deadline;
-use super::inflate::{Coding, INLINE_BYTES};
+use super::inflate::INLINE_BYTES;
 
 /// More than this, compressed, may make so much that it is inflated away from the async threads.
 const ENCODED_BYTES: usize = 16 << 10;
@@ -20,43 +20,36 @@ const ENCODED_BYTES: usize = 16 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct Turns(Arc<Semaphore>);
 
-/// A large request's turn, which lasts until this and its clones are dropped. A small one needs
-/// none.
-#[derive(Clone, Debug, Default)]
-pub struct Turn(Option<Arc<OwnedSemaphorePermit>>);
+/// A large request's turn, which lasts until this is dropped. A small one needs none.
+#[derive(Debug, Default)]
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Turns {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))))
     }
 
-    /// Waits until a body may be worked on.
+    /// Waits until a body of so many bytes may be worked on, which told what it will be long or not.
     pub(super) async fn take(
         &self,
-        coding: Coding,
-        encoded: &[u8],
+        encoded_bytes: usize,
+        told: Option<usize>,
         deadline: Deadline,
     ) -> Result<Turn, Denial> {
-        let is_small = match coding.told_bytes(encoded) {
+        let is_small = match told {
             Some(told) => told <= INLINE_BYTES,
-            None => encoded.len() <= ENCODED_BYTES,
+            None => encoded_bytes <= ENCODED_BYTES,
         };
         if is_small {
             return Ok(Turn::default());
         }
         // Nobody closes it.
         let permit = deadline.within(Arc::clone(&self.0).acquire_owned()).await?.ok();
-        Ok(Turn(permit.map(Arc::new)))
+        Ok(Turn { _permit: permit })
     }
 }
-
-impl PartialEq for Turn {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_ref().map(Arc::as_ptr) == other.0.as_ref().map(Arc::as_ptr)
-    }
-}
-
-impl Eq for Turn {}
 
 #[cfg(test)]
 mod tests {
@@ -69,28 +62,19 @@ mod tests {
     #[tokio::test]
     async fn large_requests_take_turns_and_small_ones_need_none() {
         let turns = Turns(Arc::new(Semaphore::new(2)));
-        let take = |coding, bytes| {
-            let (turns, body) = (turns.clone(), vec![0; bytes]);
-            async move { turns.take(coding, &body, Deadline::default()).await.unwrap() }
-        };
-        let first = take(Coding::Gzip, ENCODED_BYTES + 1).await;
-        let second = take(Coding::Identity, INLINE_BYTES + 1).await;
-        assert_ne!(first, second);
-        assert_eq!(take(Coding::Gzip, ENCODED_BYTES).await, Turn::default());
-        assert_eq!(take(Coding::Identity, INLINE_BYTES).await, Turn::default());
-        let told = zstd::bulk::compress(&vec![7; INLINE_BYTES], 1).unwrap();
-        let small = turns.take(Coding::Zstd, &told, Deadline::default()).await;
-        assert_eq!(small.unwrap(), Turn::default());
+        let take = |bytes, told| turns.take(bytes, told, Deadline::default());
+        let small = (take(ENCODED_BYTES, None), take(INLINE_BYTES, Some(INLINE_BYTES)));
+        let _small = (small.0.await.unwrap(), small.1.await.unwrap());
+        assert_eq!(turns.0.available_permits(), 2);
 
-        let soon = Duration::from_millis(1);
-        let mut third = std::pin::pin!(take(Coding::Gzip, ENCODED_BYTES + 1));
-        let waits = timeout(soon, third.as_mut()).await.is_err();
-        let again = second.clone();
+        let _first = take(ENCODED_BYTES + 1, None).await.unwrap();
+        let second = take(1, Some(INLINE_BYTES + 1)).await.unwrap();
+        let mut third = std::pin::pin!(take(ENCODED_BYTES + 1, None));
+        let waits = timeout(Duration::from_millis(1), third.as_mut()).await.is_err();
         drop(second);
-        let still_waits = timeout(soon, third.as_mut()).await.is_err();
-        drop(again);
 
-        assert!(waits && still_waits);
-        assert_ne!(third.await, Turn::default());
+        assert!(waits);
+        let _third = third.await.unwrap();
+        assert_eq!(turns.0.available_permits(), 0);
     }
 }

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use self::line::Line;
 use super::budget::Hold;
 use super::intake::too_large;
-use super::{Denial, Intake, Raw, Reply, Settings, Turn};
+use super::{Denial, Intake, Raw, Reply, Settings};
 use crate::evidence::{Nanos, Signal, Source, Tenant};
 use crate::wire::{encoded_len, write_varint};
 
@@ -98,8 +98,7 @@ impl Lines {
     pub(super) async fn deliver(&self, intake: &Intake, hold: Hold) -> Reply {
         let bytes = self.request.clone();
         let tenant = self.tenant;
-        let (signal, source, turn) = (Signal::Logs, Source::Flows, Turn::default());
-        let raw = Raw { signal, source, tenant, bytes, turn };
+        let raw = Raw { signal: Signal::Logs, source: Source::Flows, tenant, bytes };
         let reply = intake.deliver(raw, hold).await;
         if !matches!(reply, Reply::Refused { .. }) {
             intake.counters().of(Source::Flows).add_rejected(self.rejected);

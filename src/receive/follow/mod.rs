@@ -91,7 +91,7 @@ enum Successor {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum Step {
     Moved,
     Idle,
 }
@@ -105,37 +105,37 @@ enum Delivery {
 impl Follower {
     async fn run(&mut self) {
         while !self.stop.is_cancelled() {
-            let turn = match self.turn().await {
-                Ok(turn) => {
+            let step = match self.step().await {
+                Ok(step) => {
                     self.troubled = false;
-                    turn
+                    step
                 }
                 Err(error) => {
                     self.report(&error);
-                    Turn::Idle
+                    Step::Idle
                 }
             };
-            if turn == Turn::Moved && self.saved.elapsed() < SAVE_INTERVAL {
+            if step == Step::Moved && self.saved.elapsed() < SAVE_INTERVAL {
                 continue;
             }
             self.save().await;
-            if turn == Turn::Idle {
+            if step == Step::Idle {
                 self.pause(self.intake.settings().poll_interval).await;
             }
         }
     }
 
     /// Reads on, and hands over what is whole.
-    async fn turn(&mut self) -> io::Result<Turn> {
-        let Some(mut tail) = self.take_tail().await? else { return Ok(Turn::Idle) };
-        let turn = self.advance(&mut tail).await;
+    async fn step(&mut self) -> io::Result<Step> {
+        let Some(mut tail) = self.take_tail().await? else { return Ok(Step::Idle) };
+        let step = self.advance(&mut tail).await;
         self.tail = Some(tail);
-        match turn? {
-            Turn::Moved => {
+        match step? {
+            Step::Moved => {
                 self.successor = Successor::Unseen;
-                Ok(Turn::Moved)
+                Ok(Step::Moved)
             }
-            Turn::Idle => self.at_end().await,
+            Step::Idle => self.at_end().await,
         }
     }
 
@@ -150,7 +150,7 @@ impl Follower {
         }
     }
 
-    async fn advance(&mut self, tail: &mut Tail) -> io::Result<Turn> {
+    async fn advance(&mut self, tail: &mut Tail) -> io::Result<Step> {
         let line_bytes_max = self.intake.settings().line_bytes_max;
         let read = tail.fill(line_bytes_max).await?;
         let batch = tail.batch();
@@ -158,44 +158,44 @@ impl Follower {
             if self.deliver(batch.clone()).await == Delivery::Taken {
                 tail.consume(batch.len());
             }
-            return Ok(Turn::Moved);
+            return Ok(Step::Moved);
         }
         if tail.skip_long_line(line_bytes_max) {
             self.intake.counters().of(Source::Flows).add_rejected(1);
-            return Ok(Turn::Moved);
+            return Ok(Step::Moved);
         }
-        Ok(if read > 0 { Turn::Moved } else { Turn::Idle })
+        Ok(if read > 0 { Step::Moved } else { Step::Idle })
     }
 
     /// All that is there was read: what became of the path?
-    async fn at_end(&mut self) -> io::Result<Turn> {
-        let Some(tail) = &mut self.tail else { return Ok(Turn::Idle) };
+    async fn at_end(&mut self) -> io::Result<Step> {
+        let Some(tail) = &mut self.tail else { return Ok(Step::Idle) };
         let found = match tokio::fs::metadata(&self.path).await {
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Turn::Idle),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Step::Idle),
             Err(error) => return Err(error),
         };
         if tail.is(&found) {
             if found.len() < tail.end() {
                 tracing::info!(path = %self.path.display(), "followed file was cut");
                 tail.rewind().await?;
-                return Ok(Turn::Moved);
+                return Ok(Step::Moved);
             }
-            return Ok(Turn::Idle);
+            return Ok(Step::Idle);
         }
         if self.successor == Successor::Unseen {
             self.successor = Successor::Seen;
-            return Ok(Turn::Idle);
+            return Ok(Step::Idle);
         }
         let last = tail.rest();
         if !last.is_empty() && self.deliver(last).await == Delivery::Stopped {
-            return Ok(Turn::Idle);
+            return Ok(Step::Idle);
         }
         tracing::info!(path = %self.path.display(), "followed file was rotated");
         self.tail = None;
         self.successor = Successor::Unseen;
         self.checkpoint.forget();
-        Ok(Turn::Moved)
+        Ok(Step::Moved)
     }
 
     /// Hands a batch over until it is taken: a refusal that passes is waited out.

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::ledger::Refusal;
-use crate::receive::{Raw, Settings};
+use crate::receive::{Raw, Settings, Turn};
 
 /// What was handed over: the `uuid` of each flow, in order.
 #[derive(Clone, Default)]
@@ -55,7 +55,7 @@ impl Run {
     fn start(dir: &TempDir, refusals: usize) -> Self {
         let seen = Seen::default();
         let (to, left) = (seen.clone(), Arc::new(Mutex::new(refusals)));
-        let handle = move |raw: Raw| {
+        let handle = move |raw: Raw, _: Turn| {
             let (to, left) = (to.clone(), Arc::clone(&left));
             let reply = async move {
                 let mut left = left.lock().unwrap();

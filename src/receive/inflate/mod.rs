@@ -1,7 +1,7 @@
 //! Compressed bodies, inflated within bounds.
 
-mod snappy;
 mod frames;
+mod snappy;
 
 use std::io::{Cursor, Read};
 
@@ -12,14 +12,13 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use snap::read::FrameDecoder;
 use tokio::task::{JoinError, spawn_blocking};
 
+pub(crate) use self::frames::{IDLE_BYTES_MAX, WINDOW_BYTES_MAX};
 use self::snappy::is_framed;
 use super::budget::Hold;
 use super::deadline::Deadline;
 use super::intake::too_large;
 use super::{Denial, Settings};
 use crate::ledger::Refusal;
-
-pub(crate) use self::frames::{IDLE_BYTES_MAX, WINDOW_BYTES_MAX};
 
 /// More output than this is made away from the async threads: it takes about a millisecond. To go
 /// away sooner would cost more: many threads would compute at a time, each with memory of its own.
@@ -130,6 +129,8 @@ pub(super) async fn inflate(
     mut hold: Hold,
 ) -> Result<(Bytes, Hold), Denial> {
     deadline.check()?;
+    let told = coding.told_bytes(&encoded);
+    hold.begin(encoded.len(), told, deadline).await?;
     if coding == Coding::Identity {
         if encoded.len() > limit {
             return Err(too_large(limit));
@@ -137,7 +138,7 @@ pub(super) async fn inflate(
         hold.resize(encoded.len())?;
         return Ok((encoded, hold));
     }
-    if let (Some(length), Some(make)) = (coding.told_bytes(&encoded), coding.maker()) {
+    if let (Some(length), Some(make)) = (told, coding.maker()) {
         if length > limit {
             return Err(too_large(limit));
         }

@@ -51,7 +51,6 @@ async fn the_three_methods_hand_over_what_generated_clients_send() {
         source: Source::OtlpGrpc,
         tenant: Tenant::default(),
         bytes: bytes.into(),
-        turn: Turn::default(),
     };
     let expected = [
         raw(Signal::Traces, traces.encode_to_vec()),

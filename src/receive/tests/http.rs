@@ -78,7 +78,6 @@ async fn protobuf_comes_through_byte_for_byte_on_each_path() {
             source: Source::OtlpHttp,
             tenant: Tenant::default(),
             bytes: Bytes::from("any"),
-            turn: Turn::default(),
         };
         assert_eq!(doors.got().last(), Some(&expected));
     }

@@ -77,7 +77,7 @@ impl Doors {
         let got = Arc::<Mutex<Vec<Raw>>>::default();
         let gate = Arc::new(Semaphore::new(1_000_000));
         let (to, at) = (Arc::clone(&got), Arc::clone(&gate));
-        let handle = move |raw: Raw| {
+        let handle = move |raw: Raw, _: Turn| {
             let (reply, at) = (judge(&raw), Arc::clone(&at));
             to.lock().unwrap().push(raw);
             let answer = async move {
