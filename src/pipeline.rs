@@ -21,13 +21,13 @@ use tokio::runtime::Handle;
 use crate::drive;
 use crate::drive::{
     CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Lane, Listeners,
-    MAIL_MAX, Post, Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched,
-    recover, tick,
+    Post, Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover,
+    tick,
 };
 pub use crate::drive::{Error, check};
 use crate::evidence::Symbols;
 use crate::index::{Current, Describer, Keeper};
-use crate::join::{Shard, Table};
+use crate::join::{Shard, Table, waiting_max};
 use crate::ledger::{Holding, Ledger};
 use crate::limit::Interner;
 use crate::log::Log;
@@ -279,7 +279,7 @@ impl Parts {
         let (shards, outlets): (Vec<_>, Vec<_>) = (0..count).map(|_| Inlet::new()).unzip();
         for (index, (inbox, questions)) in outlets.into_iter().enumerate() {
             let table = Table::new(settings.for_shard(), Shard { index, count });
-            let post = Post::new(&shards, MAIL_MAX, Arc::clone(&self.lost_mail));
+            let post = Post::new(&shards, waiting_max(count), Arc::clone(&self.lost_mail));
             let (finisher, halt) = (finisher.clone(), self.tokens.halt.clone());
             let shard = ShardLoop::new(table, Ends { inbox, questions, post, finisher, halt });
             self.threads

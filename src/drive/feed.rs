@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Inlet, Input};
 use crate::evidence::{Evidence, Signal};
-use crate::join::Shard;
+use crate::join::{PIECE_MAX, Shard};
 use crate::ledger::{Account, Holding, Reason};
 use crate::limit::Interner;
 use crate::log::{Batch, Error, Reader};
@@ -17,9 +17,6 @@ use crate::normalize;
 
 /// How long a disk that cannot be read is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Evidence that goes to a shard at once. A batch may have millions.
-const PIECE_MAX: usize = 1024;
-
 /// Reads the log from where the join's evidence is unsettled.
 pub(crate) struct Feed {
     pub(crate) reader: Reader,

@@ -2,8 +2,8 @@
 //!
 //! In: what the stage before made. Out: what the stage after takes. Each file is one loop with the
 //! queue in front of it; `pipeline` makes the queues and starts the loops.
-//! Holds what is in the queues: `INBOX_MAX` inputs for a shard, `MAIL_MAX` messages that a
-//! shard could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that
+//! Holds what is in the queues: `INBOX_MAX` inputs for a shard, `waiting_max` messages
+//! that it could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that
 //! wait for a commit. A full queue waits, back to the log, which is read later then.
 
 mod check;
@@ -46,12 +46,8 @@ use std::time::{Instant, SystemTime};
 
 use crate::evidence::Nanos;
 
-/// Pieces of evidence and of mail that wait for one shard.
-pub(crate) const INBOX_MAX: usize = 64;
 /// Questions that wait for one shard.
 pub(crate) const QUESTIONS_MAX: usize = 16;
-/// Messages that one shard could not deliver to another yet. More are lost, and counted.
-pub(crate) const MAIL_MAX: usize = 100_000;
 /// Journeys that wait to be finished.
 pub(crate) const CLOSED_MAX: usize = 4096;
 /// Finished journeys that wait for a commit. With more, nothing is finished until one succeeds.

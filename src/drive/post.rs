@@ -6,18 +6,16 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use super::{Inlet, Input};
 use crate::evidence::Place;
-use crate::join::Mail;
+use crate::join::{Mail, PIECE_MAX};
 use crate::serve::LostMail;
-
-/// Messages that go to a shard at once.
-const BAG_MAX: usize = 1024;
 
 /// Mail waits here when its receiver has no room for it. Waiting for room could wait for ever: the
 /// receiver may be waiting for room at the sender.
 pub(crate) struct Post {
     peers: Vec<Peer>,
-    /// Messages that wait for one peer; more are lost, the oldest first, and counted.
-    mail_max: usize,
+    /// Messages that wait for all peers together. More are lost and counted: the oldest of the peer
+    /// for which most wait.
+    waiting_max: usize,
     lost: Arc<LostMail>,
 }
 
@@ -28,9 +26,9 @@ struct Peer {
 
 impl Post {
     /// `shards` are all of them, the sender included.
-    pub(crate) fn new(shards: &[Inlet], mail_max: usize, lost: Arc<LostMail>) -> Self {
+    pub(crate) fn new(shards: &[Inlet], waiting_max: usize, lost: Arc<LostMail>) -> Self {
         let peer = |shard: &Inlet| Peer { inlet: shard.evidence.clone(), waiting: VecDeque::new() };
-        Self { peers: shards.iter().map(peer).collect(), mail_max, lost }
+        Self { peers: shards.iter().map(peer).collect(), waiting_max, lost }
     }
 
     pub(super) fn put(&mut self, shard: usize, mail: Mail) {
@@ -42,10 +40,17 @@ impl Post {
     /// Hands over what there is room for. Answers the evidence in what is lost of the rest.
     pub(super) fn deliver(&mut self) -> Vec<Place> {
         let mut lost = Vec::new();
+        let mut all = 0_usize;
         for Peer { inlet, waiting } in &mut self.peers {
             hand_over(inlet, waiting);
-            let more = waiting.len().saturating_sub(self.mail_max);
-            for mail in waiting.drain(..more) {
+            all += waiting.len();
+        }
+        while all > self.waiting_max
+            && let Some(fullest) = self.peers.iter_mut().max_by_key(|peer| peer.waiting.len())
+        {
+            let more = (all - self.waiting_max).min(fullest.waiting.len());
+            all -= more;
+            for mail in fullest.waiting.drain(..more) {
                 self.lost.add(mail.subject());
                 lost.extend(mail.carries());
             }
@@ -56,7 +61,7 @@ impl Post {
 
 fn hand_over(inlet: &SyncSender<Input>, waiting: &mut VecDeque<Mail>) {
     while !waiting.is_empty() {
-        let bag = waiting.drain(..waiting.len().min(BAG_MAX)).collect();
+        let bag = waiting.drain(..waiting.len().min(PIECE_MAX)).collect();
         // A shard that is gone needs no mail: the next start reads the log again.
         if let Err(TrySendError::Full(Input::Mail(bag))) = inlet.try_send(Input::Mail(bag)) {
             bag.into_iter().rev().for_each(|mail| waiting.push_front(mail));
@@ -72,11 +77,11 @@ mod tests {
 
     use tokio_util::sync::CancellationToken;
 
-    use super::super::{Ends, Finished, INBOX_MAX, ShardLoop};
+    use super::super::{Ends, Finished, ShardLoop};
     use super::*;
     use crate::evidence::{Evidence, Facts, Keys, Nanos, Position, RequestKey, TraceId};
     use crate::join::tests::settings;
-    use crate::join::{Binding, Home, Shard, Subject, Table, WeakKey};
+    use crate::join::{Binding, Home, INBOX_MAX, Shard, Subject, Table, WeakKey};
     use crate::ledger::Reason;
 
     const COUNT: usize = 2;
@@ -136,6 +141,23 @@ mod tests {
         assert_eq!(counts(&lost), [1, 1, 1, 1, 1, 0], "the newest waits");
         post.put(0, each_subject()[1]);
         assert_eq!((post.deliver(), counts(&lost)), (Vec::new(), vec![1; 6]));
+    }
+
+    #[test]
+    fn what_waits_for_all_peers_together_is_bounded_and_the_fullest_gives_way() {
+        let shards = [1, 2, 3].map(|_| Inlet::new());
+        let inlets = shards.each_ref().map(|(inlet, _)| inlet.clone());
+        inlets.iter().for_each(fill);
+        let lost = Arc::<LostMail>::default();
+        let mut post = Post::new(&inlets, 10, Arc::clone(&lost));
+        for (shard, count) in [(0, 2), (1, 30), (2, 4)] {
+            (0..count).for_each(|batch| post.put(shard, Mail::Admit(evidence(batch % 3))));
+        }
+
+        assert_eq!(post.deliver().len(), 26);
+
+        let waiting: Vec<_> = post.peers.iter().map(|peer| peer.waiting.len()).collect();
+        assert_eq!((waiting, counts(&lost)[0]), (vec![2, 4, 4], 26));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finished, INBOX_MAX, Post, QUESTIONS_MAX, now};
+use super::{Finished, Post, QUESTIONS_MAX, now};
 use crate::evidence::{Evidence, JourneyId, Nanos, RequestKey};
-use crate::join::{Held, Journey, Mail, Out, Table};
+use crate::join::{Held, INBOX_MAX, Journey, Mail, Out, Table};
 use crate::ledger::Reason;
 use crate::serve::{Found, Wanted};
 

@@ -3,6 +3,13 @@
 use super::{Binding, Home, WeakKey};
 use crate::evidence::{Evidence, Nanos, Place};
 
+/// Evidence or messages that go to a shard at once. A batch may have millions.
+pub const PIECE_MAX: usize = 1024;
+/// Pieces that wait for one shard.
+pub const INBOX_MAX: usize = 64;
+/// Messages that wait at all shards together, while a piece for each is no more than that.
+const MAIL_MAX: usize = 100_000;
+
 /// What one shard tells another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mail {
@@ -54,6 +61,13 @@ pub enum Subject {
     Expect,
     /// [`Mail::Await`].
     Await,
+}
+
+/// Messages that wait at each of so many shards for the others. More are lost, and counted.
+#[must_use]
+pub fn waiting_max(shards: usize) -> usize {
+    // What one shard tells itself goes no way.
+    if shards < 2 { 0 } else { (MAIL_MAX / shards).max(PIECE_MAX) }
 }
 
 impl Mail {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::checked::Settings;
 use super::unit::show_bytes;
 use crate::export::context_bytes;
+use crate::join::{INBOX_MAX, Mail, PIECE_MAX, waiting_max};
 use crate::receive::IDLE_BYTES_MAX;
 
 const EVIDENCE_BYTES: u64 = 96;
@@ -14,8 +15,10 @@ const BINDING_BYTES: u64 = 96;
 const SYMBOL_BYTES: u64 = 320;
 /// A request's digest and what became of it, in a table that may be half empty, and its turn.
 const REPEAT_BYTES: u64 = 192;
-/// A shard's inbox: 64 pieces of 1,024 evidence.
-const SHARD_BYTES: u64 = 64 * 1024 * 144;
+/// What waits in front of a shard.
+const INBOX_BYTES: u64 = (INBOX_MAX * PIECE_MAX * size_of::<Mail>()) as u64;
+/// A message that waits, in a queue that may be half empty.
+const MAIL_BYTES: u64 = 2 * size_of::<Mail>() as u64;
 
 /// A histogram of two digits from 1 µs to 60 s has 20 × 128 counts of 4 bytes; a series has one
 /// for the total and for each of network, server, self and proxy.
@@ -76,15 +79,17 @@ impl Settings {
     }
 
     /// What journeys take, open and closed, and what is measured and found of them.
-    fn joined(&self) -> [Bound; 8] {
+    fn joined(&self) -> [Bound; 9] {
         let (limit, join) = (&self.limit, &self.join);
         let windows = wide(self.measure.windows).saturating_add(1);
         let series = windows.saturating_mul(SERIES_WINDOW_BYTES);
+        let mail = wide(join.shards.saturating_mul(waiting_max(join.shards)));
         let index = if self.index.enabled { wide(self.index.memory) } else { 0 };
         [
             bound("limit.symbols_max", wide(limit.symbols_max), SYMBOL_BYTES),
             bound("limit.series_max, measure.windows", wide(limit.series_max), series),
-            bound("join.shards", wide(join.shards), SHARD_BYTES),
+            bound("join.shards", wide(join.shards), INBOX_BYTES),
+            bound("join.shards, mail", mail, MAIL_BYTES),
             bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
             bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
             bound("join.bindings_max", join.bindings_max, BINDING_BYTES),

@@ -643,7 +643,8 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
         "log.queue_bytes_max 64MiB",
         "limit.symbols_max 61.0MiB",
         "limit.series_max, measure.windows 146.4MiB",
-        "join.shards 18MiB",
+        "join.shards 20MiB",
+        "join.shards, mail 30.5MiB",
         "join.evidence_max 91.5MiB",
         "join.journeys_max 48.8MiB",
         "join.bindings_max 45.7MiB",
@@ -680,7 +681,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 703.7MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 736.2MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 
