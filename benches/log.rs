@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hopline::evidence::Nanos;
-use hopline::log::{Ack, Log, Settings};
+use hopline::log::{Ack, Log, Packed, Packing, Settings};
 use hopline::redact::Clean;
 use prost::Message as _;
 
@@ -85,6 +85,7 @@ impl Running {
             bytes_max: 1 << 30,
             keep: Duration::ZERO,
             ack,
+            packing: Packing::Zstd,
             tail_bytes: 32 << 20,
             queue_bytes_max: 64 << 20,
         })
@@ -113,7 +114,7 @@ impl Running {
                 runtime.spawn(async move {
                     while start.elapsed() < ROUND {
                         // A full queue or log is asked again, as senders do.
-                        match log.append(clean.clone()).await {
+                        match log.append(Packed::new(&clean, log.packing())).await {
                             Ok(_) => drop(done.fetch_add(1, Ordering::Relaxed)),
                             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
                         }

@@ -77,6 +77,7 @@ pub(crate) fn log(data: &[u8]) {
         bytes_max: 1 << 20,
         keep: std::time::Duration::from_secs(60),
         ack: log::Ack::Memory,
+        packing: log::Packing::Zstd,
         tail_bytes: 64 << 10,
         queue_bytes_max: 64 << 10,
     });
@@ -92,12 +93,14 @@ pub(crate) fn log(data: &[u8]) {
     let request = Bytes::from_static(&[0x0a, 0x06, 0x12, 0x04, 0x12, 0x02, 0x1a, 0x00]);
     let (clean, _) = PLAIN.clean(head(Signal::Logs), &request).expect("a log record is OTLP");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let at = runtime.block_on(opened.append(clean)).expect("an empty disk takes a batch");
-    assert_eq!(opened.read(at).expect("what was appended is there").bytes, request);
+    let at = runtime
+        .block_on(opened.append(log::Packed::new(&clean, opened.packing())))
+        .expect("an empty disk takes a batch");
+    assert_eq!(opened.read(at).expect("what was appended is there").payload.plain, request);
     opened.close();
 }
 
-/// A segment of version 2 with all its checksums right: of the two parts of its opening, and of
+/// A segment of version 2 or 3 with all its checksums right: of the two parts of its opening, and of
 /// each frame's payload and header.
 fn sealed(data: &[u8]) -> Vec<u8> {
     const OPENING: [usize; 3] = [0, 16, 76];
@@ -110,7 +113,7 @@ fn sealed(data: &[u8]) -> Vec<u8> {
     }
     for at in 0..bytes.len().saturating_sub(HEADER) {
         let (header, payload) = bytes[at..].split_at_mut(HEADER);
-        if header.starts_with(b"\xf7HL\xc2") {
+        if header.starts_with(b"\xf7HL") && [0xc2, 0xc3].contains(&header[3]) {
             let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
             if let Some(payload) = payload.get(..length as usize) {
                 header[8..12].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());

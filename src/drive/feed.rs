@@ -86,20 +86,21 @@ impl Feed {
         let mut parts: Vec<Vec<Evidence>> = vec![Vec::new(); shards.len()];
         let mut found = 0_u32;
         let interner = &mut self.interner;
-        let observed = normalize::observe(batch.head.signal, &batch.bytes, &mut |observed| {
-            let evidence = interner.evidence(observed, batch.position);
-            let at = Shard::route(&evidence, shards.len());
-            if let (Some(part), Some(shard)) = (parts.get_mut(at), shards.get(at)) {
-                if part.capacity() == 0 {
-                    part.reserve_exact(room.min(PIECE_MAX));
+        let observed =
+            normalize::observe(batch.head.signal, &batch.payload.plain, &mut |observed| {
+                let evidence = interner.evidence(observed, batch.position);
+                let at = Shard::route(&evidence, shards.len());
+                if let (Some(part), Some(shard)) = (parts.get_mut(at), shards.get(at)) {
+                    if part.capacity() == 0 {
+                        part.reserve_exact(room.min(PIECE_MAX));
+                    }
+                    part.push(evidence);
+                    found += 1;
+                    if part.len() >= PIECE_MAX {
+                        pass(shard, std::mem::take(part));
+                    }
                 }
-                part.push(evidence);
-                found += 1;
-                if part.len() >= PIECE_MAX {
-                    pass(shard, std::mem::take(part));
-                }
-            }
-        });
+            });
         if let Err(error) = observed {
             tracing::error!(%error, position = batch.position.0, "a batch cannot be read");
         }
@@ -121,6 +122,6 @@ fn pass(shard: &Inlet, part: Vec<Evidence>) {
 fn exemplars(batch: &Batch) -> u32 {
     let mut found = 0;
     // What cannot be read is reported when it is sent.
-    let _read = normalize::observe(batch.head.signal, &batch.bytes, &mut |_| found += 1);
+    let _read = normalize::observe(batch.head.signal, &batch.payload.plain, &mut |_| found += 1);
     found
 }

@@ -14,9 +14,9 @@ use super::now;
 use super::repeats::{Claim, Kept, Repeats};
 use crate::evidence::{Digest, Head, Signal, Tenant};
 use crate::ledger::{Ledger, Refusal};
-use crate::log::Log;
+use crate::log::{Log, Packed};
 use crate::receive::{Handle, INLINE_BYTES, Raw, Reply, Turn};
-use crate::redact::{Clean, Cut, Policy, Rejected, Tally};
+use crate::redact::{Cut, Policy, Rejected, Tally};
 use crate::serve::Redacted;
 use crate::wire::Malformed;
 
@@ -90,12 +90,12 @@ impl Intake {
         let signal = raw.signal;
         let cleaned = self.clean(raw, digest).await;
         drop(turn);
-        let (clean, tally) =
+        let (packed, tally) =
             cleaned.map_err(|malformed| refused(Refusal::Malformed, malformed.to_string()))?;
-        let (items, rejected) = (u64::from(clean.head().items), tally.rejected);
+        let (items, rejected) = (u64::from(packed.head().items), tally.rejected);
         let all = items + rejected.total();
         self.ledger.received(signal, all);
-        self.ledger.came_from(clean.head().source, all);
+        self.ledger.came_from(packed.head().source, all);
         if all > self.items_max {
             self.ledger.refused(signal, Refusal::TooLarge, all);
             let max = self.items_max;
@@ -107,7 +107,7 @@ impl Intake {
             return Err(reply(&rejected));
         }
         let admitting = self.admitting.read().await;
-        let appended = self.log.append(clean).await;
+        let appended = self.log.append(packed).await;
         if appended.is_ok() {
             self.ledger.admitted(signal, items);
         }
@@ -137,7 +137,9 @@ impl Intake {
         reply(&kept.rejected)
     }
 
-    async fn clean(&self, raw: Raw, digest: Digest) -> Result<(Clean, Tally), Malformed> {
+    /// What is in a request without its secrets, ready for the log.
+    async fn clean(&self, raw: Raw, digest: Digest) -> Result<(Packed, Tally), Malformed> {
+        let is_small = raw.bytes.len() <= INLINE_BYTES;
         let head = Head {
             signal: raw.signal,
             source: raw.source,
@@ -147,12 +149,17 @@ impl Intake {
             policy: 0,
             digest,
         };
+        let packing = self.log.packing();
+        let clean = move |policy: &Policy| {
+            let (clean, tally) = policy.clean(head, &raw.bytes)?;
+            Ok((Packed::new(&clean, packing), tally))
+        };
         // What is small goes on where it was inflated, at once: so few are in memory twice.
-        if raw.bytes.len() <= INLINE_BYTES {
-            return self.policy.load().clean(head, &raw.bytes);
+        if is_small {
+            return clean(&self.policy.load());
         }
         let policy = self.policy.load_full();
-        let cleaned = spawn_blocking(move || policy.clean(head, &raw.bytes)).await;
+        let cleaned = spawn_blocking(move || clean(&policy)).await;
         cleaned.expect("cleaning neither panics nor is it cancelled")
     }
 

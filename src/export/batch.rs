@@ -5,16 +5,35 @@ use tokio::time::Instant;
 
 use super::split::{Part, Split};
 use crate::evidence::{Position, Signal};
-use crate::log::Batch;
+use crate::log::{Batch, Payload};
+
+/// Smaller batches are compressed together, not each for itself: that makes less of them.
+const PASSED_BYTES_MIN: usize = 32 << 10;
 
 /// Positions are held too: a request of more and smaller batches is sent early.
 const BATCHES_MAX: usize = 4096;
+
+/// A part of a request, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Plain(Bytes),
+    /// As a frame of zstd, for a destination that takes them.
+    Packed(Bytes),
+}
+
+/// What a destination takes of the frames that the log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frames {
+    Pass,
+    Unpack,
+}
 
 /// One request: batches of one signal in the order of the log, or a part of one that is larger.
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) signal: Signal,
-    pub(super) pieces: Vec<Bytes>,
+    pub(super) pieces: Vec<Piece>,
+    /// Of the pieces before compression.
     pub(super) bytes: usize,
     pub(super) items: u64,
     pub(super) positions: Vec<Position>,
@@ -27,6 +46,7 @@ pub(super) struct Parcel {
 pub(super) struct Filling {
     parcels: Vec<Parcel>,
     bytes_max: usize,
+    frames: Frames,
 }
 
 /// What became of a batch.
@@ -40,6 +60,16 @@ pub(super) struct Filled {
     pub(super) too_large: u64,
 }
 
+impl Piece {
+    /// What is not compressed yet.
+    pub(super) fn plain(&self) -> Option<&Bytes> {
+        match self {
+            Self::Plain(bytes) => Some(bytes),
+            Self::Packed(_) => None,
+        }
+    }
+}
+
 impl Parcel {
     fn begin(signal: Signal, now: Instant) -> Self {
         let (pieces, positions) = (Vec::new(), Vec::new());
@@ -51,11 +81,13 @@ impl Parcel {
         self.positions.first().copied().unwrap_or_default()
     }
 
-    fn add(&mut self, batch: Batch) {
-        self.bytes += batch.bytes.len();
+    fn add(&mut self, batch: Batch, frames: Frames) {
         self.items += u64::from(batch.head.items);
         self.positions.push(batch.position);
-        self.pieces.push(batch.bytes);
+        let Payload { plain, packed } = batch.payload;
+        self.bytes += plain.len();
+        let passed = packed.filter(|_| frames == Frames::Pass && plain.len() >= PASSED_BYTES_MIN);
+        self.pieces.push(passed.map_or(Piece::Plain(plain), Piece::Packed));
     }
 
     fn is_full(&self, bytes_max: usize) -> bool {
@@ -64,8 +96,8 @@ impl Parcel {
 }
 
 impl Filling {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Self { parcels: Vec::new(), bytes_max }
+    pub(super) fn new(bytes_max: usize, frames: Frames) -> Self {
+        Self { parcels: Vec::new(), bytes_max, frames }
     }
 
     /// Adds a batch that is not larger than a request may be.
@@ -73,11 +105,11 @@ impl Filling {
         let signal = batch.head.signal;
         let mut filled = Filled { parts: 1, ..Filled::default() };
         let mut parcel = self.take(signal).unwrap_or_else(|| Parcel::begin(signal, now));
-        if parcel.bytes + batch.bytes.len() > self.bytes_max {
+        if parcel.bytes + batch.payload.plain.len() > self.bytes_max {
             let next = Parcel::begin(signal, now);
             filled.ready.push(std::mem::replace(&mut parcel, next));
         }
-        parcel.add(batch);
+        parcel.add(batch, self.frames);
         if parcel.is_full(self.bytes_max) {
             filled.ready.push(parcel);
         } else {
@@ -99,6 +131,7 @@ impl Filling {
             let items = items.min(left);
             left -= items;
             let positions = vec![batch.position];
+            let pieces = pieces.into_iter().map(Piece::Plain).collect();
             filled.ready.push(Parcel { signal, pieces, bytes, items, positions, begun: now });
         }
         filled.too_large = left;
@@ -142,13 +175,13 @@ mod tests {
             digest: Digest::default(),
         };
         let (position, next) = (Position(position), Position(position + 1));
-        Batch { position, next, head, bytes: Bytes::from(bytes) }
+        Batch { position, next, head, payload: Payload { plain: Bytes::from(bytes), packed: None } }
     }
 
     #[tokio::test]
     async fn batches_of_one_signal_are_put_together_up_to_the_cap() {
         let now = Instant::now();
-        let mut filling = Filling::new(6);
+        let mut filling = Filling::new(6, Frames::Pass);
         assert!(filling.add(batch(Signal::Traces, 1, b"abc".to_vec()), now).ready.is_empty());
         assert!(filling.add(batch(Signal::Logs, 2, b"xyz".to_vec()), now).ready.is_empty());
         assert!(filling.add(batch(Signal::Traces, 3, b"de".to_vec()), now).ready.is_empty());
@@ -158,23 +191,43 @@ mod tests {
 
         assert_eq!((parcel.signal, parcel.bytes, parcel.items), (Signal::Traces, 5, 2));
         assert_eq!(parcel.positions, [Position(1), Position(3)]);
-        assert_eq!(parcel.pieces, [&b"abc"[..], b"de"]);
+        let pieces = [&b"abc"[..], b"de"].map(|text| Piece::Plain(Bytes::from_static(text)));
+        assert_eq!(parcel.pieces, pieces);
         let [full] =
             filling.add(batch(Signal::Logs, 5, b"uvw".to_vec()), now).ready.try_into().unwrap();
         assert_eq!((full.signal, full.bytes), (Signal::Logs, 6));
     }
 
     #[tokio::test]
+    async fn a_frame_is_passed_to_whom_it_is_good_enough_unless_it_is_short() {
+        let frame = Bytes::from_static(b"frame");
+        let filled = |length, frames| {
+            let mut batch = batch(Signal::Traces, 1, vec![7; length]);
+            batch.payload.packed = Some(frame.clone());
+            let [parcel] =
+                Filling::new(length, frames).add(batch, Instant::now()).ready.try_into().unwrap();
+            assert_eq!(parcel.bytes, length);
+            parcel.pieces
+        };
+
+        assert_eq!(filled(PASSED_BYTES_MIN, Frames::Pass), [Piece::Packed(frame.clone())]);
+        let plain = |length| Piece::Plain(Bytes::from(vec![7; length]));
+        let short = PASSED_BYTES_MIN - 1;
+        assert_eq!(filled(short, Frames::Pass), [plain(short)]);
+        assert_eq!(filled(PASSED_BYTES_MIN, Frames::Unpack), [plain(PASSED_BYTES_MIN)]);
+    }
+
+    #[tokio::test]
     async fn the_parts_of_a_large_batch_are_sent_alone_and_in_order() {
         let spans: Vec<_> = (0..5).map(|at| sink::spans(&format!("{at}"))).collect();
         let size = spans[0].len();
-        let mut filling = Filling::new(2 * size);
+        let mut filling = Filling::new(2 * size, Frames::Pass);
         let now = Instant::now();
         filling.add(batch(Signal::Traces, 1, spans[0].clone()), now);
         let mut large = batch(Signal::Traces, 2, spans.concat());
         large.head.items = 5;
 
-        let split = split(Signal::Traces, &large.bytes, 2 * size).unwrap();
+        let split = split(Signal::Traces, &large.payload.plain, 2 * size).unwrap();
         let filled = filling.add_parts(&large, split, now);
 
         let sent: Vec<_> = filled.ready.iter().map(|it| (it.first().0, it.items)).collect();
@@ -189,7 +242,7 @@ mod tests {
         let one = Part { items: 2, ..Part::default() };
         let split = Split { parts: vec![one], too_large: 1 };
 
-        let filled = Filling::new(2).add_parts(&large, split, Instant::now());
+        let filled = Filling::new(2, Frames::Pass).add_parts(&large, split, Instant::now());
 
         assert_eq!((filled.ready.len(), filled.parts, filled.too_large), (1, 1, 1));
     }

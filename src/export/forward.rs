@@ -8,16 +8,17 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Filled, Filling, Parcel};
+use super::batch::{Filled, Filling, Frames, Parcel};
 use super::hand::Hand;
 use super::progress::{Open, Progress};
 use super::send::{Sender, Settled};
 use super::source::{Read, Source};
 use super::split::split;
-use super::{Destination, Error, Health};
+use super::{Compression, Destination, Error, Health};
 use crate::evidence::Signal;
 use crate::ledger::Account;
 use crate::log::{Batch, Cursor, Log};
+use crate::wire::zstd;
 
 /// How often a destination that may fall behind is asked how far it is.
 const FLOOR_INTERVAL: Duration = Duration::from_millis(250);
@@ -67,7 +68,10 @@ impl Forwarder {
             account: Arc::clone(&self.account),
             hand: Arc::clone(&self.hand),
         };
-        let filling = Filling::new(self.destination.batch_bytes_max);
+        let Destination { batch_bytes_max, compression, level, .. } = self.destination;
+        let is_same = compression == Compression::Zstd && level == zstd::LEVEL;
+        let frames = if is_same { Frames::Pass } else { Frames::Unpack };
+        let filling = Filling::new(batch_bytes_max, frames);
         let sender = Arc::new(Sender::new(self, stop.clone())?);
         let mut work = Work {
             sender,
@@ -189,13 +193,13 @@ impl Work {
 
     async fn fill(&mut self, batch: Batch) {
         let (signal, position, next) = (batch.head.signal, batch.position, batch.next);
-        let (bytes, received) = (batch.bytes.len(), batch.head.received);
+        let (bytes, received) = (batch.payload.plain.len(), batch.head.received);
         let bytes_max = self.destination().batch_bytes_max;
         let now = Instant::now();
         let filled = if bytes <= bytes_max {
             self.filling.add(batch, now)
         } else {
-            let whole = batch.bytes.clone();
+            let whole = batch.payload.plain.clone();
             let split = spawn_blocking(move || split(signal, &whole, bytes_max)).await;
             // What is no OTLP cannot be cut, and has no parts. No door lets it in.
             let split = split.ok().and_then(Result::ok).unwrap_or_default();

@@ -8,6 +8,7 @@ use flate2::{Compress, FlushCompress, Status};
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound};
 
+use super::batch::Piece;
 use super::body::Packed;
 use super::{Compression, Destination, Protocol};
 
@@ -64,7 +65,8 @@ impl Packers {
 
     /// Whether packing so many bytes takes so long, more than a millisecond or two, that it must
     /// leave the async threads.
-    pub(super) fn is_slow(&self, bytes: usize) -> bool {
+    pub(super) fn is_slow(&self, pieces: &[Piece]) -> bool {
+        let bytes: usize = pieces.iter().filter_map(Piece::plain).map(Bytes::len).sum();
         match (self.compression, self.level) {
             (Compression::None, _) => false,
             (Compression::Zstd, 0..=3) => bytes > 1 << 20,
@@ -72,37 +74,40 @@ impl Packers {
         }
     }
 
-    /// The body of a request with these parts.
-    pub(super) fn pack(&self, parts: &[Bytes]) -> io::Result<Packed> {
-        if self.compression == Compression::None {
-            return self.plain(parts);
+    /// The body of a request with these pieces. Frames stay as they are, and what lies between two
+    /// of them becomes one: a decoder puts together what they make.
+    pub(super) fn pack(&self, pieces: &[Piece]) -> io::Result<Packed> {
+        let mut parts = Vec::new();
+        for run in pieces.chunk_by(|one, next| one.plain().is_some() && next.plain().is_some()) {
+            let plain: Vec<_> = run.iter().filter_map(Piece::plain).cloned().collect();
+            match run {
+                [Piece::Packed(frame)] => parts.push(frame.clone()),
+                _ if self.compression == Compression::None => parts.extend(plain),
+                _ => parts.push(self.compressed(&plain)?),
+            }
         }
+        self.framed(&parts)
+    }
+
+    fn compressed(&self, parts: &[Bytes]) -> io::Result<Bytes> {
         let mut packer = match self.idle() {
             Some(packer) => packer,
             None => Packer::new(self.compression, self.level)?,
         };
-        let mut out = match self.protocol {
-            Protocol::Grpc => vec![0; PREFIX_BYTES],
-            Protocol::Http => Vec::new(),
-        };
+        let mut out = Vec::new();
         packer.run(parts, &mut out)?;
         self.keep(packer);
         out.shrink_to_fit();
-        if self.protocol == Protocol::Grpc {
-            let length = out.len().saturating_sub(PREFIX_BYTES);
-            if let Some(begin) = out.first_chunk_mut() {
-                *begin = prefix(1, length)?;
-            }
-        }
-        Ok(Packed::new(vec![Bytes::from(out)]))
+        Ok(Bytes::from(out))
     }
 
-    fn plain(&self, parts: &[Bytes]) -> io::Result<Packed> {
+    /// One after the other, for gRPC with what it puts before a message.
+    fn framed(&self, parts: &[Bytes]) -> io::Result<Packed> {
         let together = parts.iter().map(Bytes::len).filter(|bytes| *bytes < GATHER_BYTES);
         let mut small = BytesMut::with_capacity(PREFIX_BYTES + together.sum::<usize>());
         if self.protocol == Protocol::Grpc {
-            let length = parts.iter().map(Bytes::len).sum();
-            small.put_slice(&prefix(0, length)?);
+            let flag = u8::from(self.compression != Compression::None);
+            small.put_slice(&prefix(flag, parts.iter().map(Bytes::len).sum())?);
         }
         let mut pieces = Vec::new();
         for part in parts {
@@ -254,9 +259,11 @@ mod tests {
     #[test]
     fn large_pieces_are_the_memory_they_came_in() {
         let large = Bytes::from(vec![7; GATHER_BYTES]);
-        let parts = [Bytes::from_static(b"a"), Bytes::from_static(b"b"), large.clone()];
+        let small = [b"a", b"b"].map(|text| Piece::Plain(Bytes::from_static(text)));
+        let [first, second] = small;
+        let pieces = [first, second, Piece::Plain(large.clone())];
 
-        let packed = packers(Compression::None, 1, Protocol::Grpc).pack(&parts).unwrap();
+        let packed = packers(Compression::None, 1, Protocol::Grpc).pack(&pieces).unwrap();
 
         assert_eq!(packed.pieces[1].as_ptr(), large.as_ptr());
         assert_eq!(packed.pieces[0], &b"\0\0\0\x40\x02ab"[..]);
@@ -274,15 +281,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn frames_are_passed_and_what_lies_between_becomes_one() {
+        let frame = |text: &[u8]| Bytes::from(zstd::encode_all(text, 1).unwrap());
+        let (first, last) = (frame(b"first "), frame(&[b'l'; GATHER_BYTES]));
+        let plain = |text: &'static [u8]| Piece::Plain(Bytes::from_static(text));
+        let pieces = [
+            plain(b"a "),
+            Piece::Packed(first.clone()),
+            plain(b"b "),
+            plain(b"c "),
+            Piece::Packed(last.clone()),
+        ];
+        let whole = [&b"a first b c "[..], &[b'l'; GATHER_BYTES]].concat();
+        for protocol in [Protocol::Http, Protocol::Grpc] {
+            let packed = packers(Compression::Zstd, 1, protocol).pack(&pieces).unwrap();
+            let sent = bytes(packed);
+            let begin = if protocol == Protocol::Grpc { PREFIX_BYTES } else { 0 };
+            let (prefix, body) = sent.split_at(begin);
+            assert!(body.windows(first.len()).any(|it| it == first) && body.ends_with(&last));
+            assert_eq!(unpacked(Compression::Zstd, body), whole);
+            assert_eq!(prefix, &super::prefix(1, body.len()).unwrap()[..begin]);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn what_is_packed_is_what_is_unpacked(
-            parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40_000), 0..4),
+            parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40_000), 1..4),
             level in 1..=9_u32,
         ) {
             let whole = parts.concat();
-            let parts: Vec<_> = parts.into_iter().map(Bytes::from).collect();
+            let parts: Vec<_> =
+                parts.into_iter().map(|part| Piece::Plain(Bytes::from(part))).collect();
             for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
                 let http = packers(compression, level, Protocol::Http);
                 let grpc = packers(compression, level, Protocol::Grpc);

@@ -5,13 +5,12 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
-use super::batch::Parcel;
+use super::batch::{Parcel, Piece};
 use super::body::Packed;
 use super::client::Client;
 use super::pack::Packers;
@@ -129,8 +128,8 @@ impl Sender {
     }
 
     /// Compressing much takes milliseconds: it leaves the async threads.
-    async fn pack(self: Arc<Self>, pieces: Vec<Bytes>) -> io::Result<Packed> {
-        if !self.packers.is_slow(pieces.iter().map(Bytes::len).sum()) {
+    async fn pack(self: Arc<Self>, pieces: Vec<Piece>) -> io::Result<Packed> {
+        if !self.packers.is_slow(&pieces) {
             return self.packers.pack(&pieces);
         }
         // Nobody closes it.

@@ -89,7 +89,7 @@ impl Describer {
             self.last = self.log.read(place.batch).ok();
         }
         let Some(batch) = &self.last else { return };
-        if let Ok(message) = wire::item(&batch.bytes, place.offset) {
+        if let Ok(message) = wire::item(&batch.payload.plain, place.offset) {
             // The walk that admitted the request checked every field of it.
             let _checked = text::append(kind, message, self.text_bytes_max, words);
         }

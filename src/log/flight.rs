@@ -41,7 +41,7 @@ struct Inner {
 
 impl Written {
     pub(super) fn bytes(&self) -> usize {
-        self.kept.iter().map(|kept| kept.batch.bytes.len()).sum()
+        self.kept.iter().map(|kept| kept.batch.payload.held_bytes()).sum()
     }
 }
 

@@ -6,15 +6,16 @@
 
 use bytes::{Buf, BufMut};
 
+use super::pack::Packing;
 use crate::evidence::{Digest, Head, Nanos, Signal, Source, Tenant};
 
 /// Items per signal since the log began, in the order of [`Signal::ALL`].
 pub(super) type Totals = [u64; 3];
 
 /// Size of a frame's header as this version writes it.
-pub(super) const FRAME_BYTES: usize = Version::Two.frame_bytes();
+pub(super) const FRAME_BYTES: usize = Version::Three.frame_bytes();
 /// Size of an [`Opening`] as this version writes it.
-pub(super) const OPENING_BYTES: usize = Version::Two.opening_bytes();
+pub(super) const OPENING_BYTES: usize = Version::Three.opening_bytes();
 /// A longer payload is not a payload. The doors' caps are far below.
 pub(super) const LENGTH_MAX: usize = 1 << 30;
 /// What the first bytes of every frame have in common. Not UTF-8, so that text never resembles one.
@@ -29,7 +30,9 @@ const START_BYTES: usize = 16;
 pub(super) enum Version {
     /// Had neither digests nor marks. It is read, and no more written.
     One,
+    /// Had no packed batches. It is read, and no more written.
     Two,
+    Three,
 }
 
 /// How the frames of one segment are told from everything else.
@@ -45,8 +48,10 @@ pub(super) struct Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) position: u64,
+    /// Of the payload as it is stored.
     pub(super) length: u32,
     pub(super) payload_crc: u32,
+    pub(super) packing: Packing,
     pub(super) before: Totals,
     pub(super) head: Head,
     pub(super) format: Format,
@@ -77,14 +82,14 @@ impl Version {
     pub(super) const fn opening_bytes(self) -> usize {
         match self {
             Self::One => 68,
-            Self::Two => 76,
+            Self::Two | Self::Three => 76,
         }
     }
 
     pub(super) const fn frame_bytes(self) -> usize {
         match self {
             Self::One => 72,
-            Self::Two => 96,
+            Self::Two | Self::Three => 96,
         }
     }
 
@@ -92,6 +97,7 @@ impl Version {
         match number {
             1 => Some(Self::One),
             2 => Some(Self::Two),
+            3 => Some(Self::Three),
             _ => None,
         }
     }
@@ -100,6 +106,7 @@ impl Version {
         match self {
             Self::One => 1,
             Self::Two => 2,
+            Self::Three => 3,
         }
     }
 
@@ -108,13 +115,14 @@ impl Version {
         match self {
             Self::One => [first, second, third, 0xc1],
             Self::Two => [first, second, third, 0xc2],
+            Self::Three => [first, second, third, 0xc3],
         }
     }
 }
 
 impl Format {
     pub(super) fn marked(mark: u64) -> Self {
-        Self { version: Version::Two, mark }
+        Self { version: Version::Three, mark }
     }
 
     /// Whatever its mark is.
@@ -152,7 +160,7 @@ impl Frame {
     pub(super) fn encode(&self) -> [u8; FRAME_BYTES] {
         let mut bytes = [0; FRAME_BYTES];
         let mut out = bytes.as_mut_slice();
-        out.put_slice(&Version::Two.frame_magic());
+        out.put_slice(&Version::Three.frame_magic());
         out.put_u32_le(self.length);
         out.put_u32_le(self.payload_crc);
         out.put_u64_le(self.position);
@@ -163,7 +171,10 @@ impl Frame {
         out.put_u32_le(self.head.policy);
         out.put_u8(self.head.signal.code());
         out.put_u8(self.head.source.code());
-        out.put_u16_le(0);
+        out.put_u16_le(match self.packing {
+            Packing::Plain => 0,
+            Packing::Zstd => 1,
+        });
         out.put_u128_le(self.head.digest.0);
         out.put_u64_le(self.format.mark);
         seal(&mut bytes);
@@ -187,14 +198,19 @@ impl Frame {
         let policy = rest.get_u32_le();
         let signal = Signal::from_code(rest.get_u8())?;
         let source = Source::from_code(rest.get_u8())?;
-        rest.advance(2);
+        let packing = match (version, rest.get_u16_le()) {
+            (Version::One | Version::Two, _) | (_, 0) => Packing::Plain,
+            (_, 1) => Packing::Zstd,
+            _ => return None,
+        };
         let (digest, mark) = match version {
             Version::One => (Digest::default(), 0),
-            Version::Two => (Digest(rest.get_u128_le()), rest.get_u64_le()),
+            Version::Two | Version::Three => (Digest(rest.get_u128_le()), rest.get_u64_le()),
         };
         let head = Head { signal, source, tenant, received, items, policy, digest };
         let format_found = Format { version, mark };
-        let frame = Self { position, length, payload_crc, before, head, format: format_found };
+        let frame =
+            Self { position, length, payload_crc, packing, before, head, format: format_found };
         (written_for == position && format.takes(mark)).then_some(frame)
     }
 
@@ -230,7 +246,7 @@ impl Opening {
         let (start, rest) = bytes.split_at_mut(START_BYTES);
         let mut out = &mut *start;
         out.put_slice(&SEGMENT_MAGIC);
-        out.put_u32_le(Version::Two.number());
+        out.put_u32_le(Version::Three.number());
         seal(start);
         let mut out = &mut *rest;
         out.put_u64_le(self.base);
@@ -263,7 +279,7 @@ impl Opening {
         let newest = Nanos(rest.get_u64_le());
         let mark = match version {
             Version::One => 0,
-            Version::Two => rest.get_u64_le(),
+            Version::Two | Version::Three => rest.get_u64_le(),
         };
         Opened::Known(Self { base, previous_end, before, newest, format: Format { version, mark } })
     }
@@ -306,8 +322,8 @@ mod tests {
             policy: 6,
             digest: Digest(u128::MAX / 3),
         };
-        let (before, format) = ([10, 11, 12], Format::marked(13));
-        Frame { position: 7, length: 8, payload_crc: 9, before, head, format }
+        let (before, packing, format) = ([10, 11, 12], Packing::Zstd, Format::marked(13));
+        Frame { position: 7, length: 8, payload_crc: 9, packing, before, head, format }
     }
 
     fn opening() -> Opening {
@@ -319,7 +335,7 @@ mod tests {
     fn a_frame_comes_back_whole_and_only_at_its_position() {
         let bytes = frame().encode();
         assert_eq!(Frame::decode(&bytes, 7, Format::marked(13)), Some(frame()));
-        assert_eq!(Frame::decode(&bytes, 7, Format::any(Version::Two)), Some(frame()));
+        assert_eq!(Frame::decode(&bytes, 7, Format::any(Version::Three)), Some(frame()));
         assert_eq!(Frame::decode(&bytes, 8, Format::marked(13)), None);
     }
 

@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use memchr::memmem;
 
 use super::Batch;
 use super::disk::{Dir, read_up_to, segment_name};
 use super::frame::{FRAME_BYTES, FRAME_MAGIC, Format, Frame, LENGTH_MAX, Totals};
+use super::pack::Payload;
 use super::storage::{Open, Stored};
 use crate::evidence::Position;
 
@@ -34,7 +34,7 @@ pub(super) struct Counted {
 
 /// What lies at a position.
 pub(super) enum Step {
-    Whole(Frame, Bytes),
+    Whole(Frame, Payload),
     /// No batch; the next may be at `to`.
     Damaged {
         to: u64,
@@ -51,7 +51,9 @@ impl Frames {
             return Ok(Step::Damaged { to: self.next_frame(at)? });
         };
         let to = frame.next().min(self.end);
-        Ok(self.payload(&frame)?.map_or(Step::Damaged { to }, |bytes| Step::Whole(frame, bytes)))
+        Ok(self
+            .payload(&frame)?
+            .map_or(Step::Damaged { to }, |payload| Step::Whole(frame, payload)))
     }
 
     /// Where the damage that begins at `at` ends: at a whole batch, or with the segment.
@@ -89,7 +91,7 @@ impl Frames {
     }
 
     /// `None` where the bytes are not those that were written.
-    pub(super) fn payload(&self, frame: &Frame) -> io::Result<Option<Bytes>> {
+    pub(super) fn payload(&self, frame: &Frame) -> io::Result<Option<Payload>> {
         let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
         if frame.next() > self.end || length > LENGTH_MAX {
             return Ok(None);
@@ -97,7 +99,7 @@ impl Frames {
         let mut bytes = vec![0; length];
         let intact =
             self.read(frame.payload(), &mut bytes)? && crc32fast::hash(&bytes) == frame.payload_crc;
-        Ok(intact.then(|| Bytes::from(bytes)))
+        Ok(if intact { Payload::stored_as(frame.packing, bytes) } else { None })
     }
 
     /// What the log had counted at `at`, found by walking there from the segment's begin, where
@@ -178,9 +180,9 @@ impl Frames {
 }
 
 impl Batch {
-    pub(super) fn new(frame: &Frame, bytes: Bytes) -> Self {
+    pub(super) fn new(frame: &Frame, payload: Payload) -> Self {
         let (position, next) = (Position(frame.position), Position(frame.next()));
-        Self { position, next, head: frame.head, bytes }
+        Self { position, next, head: frame.head, payload }
     }
 }
 
@@ -189,6 +191,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::log::Packing;
     use crate::log::frame::OPENING_BYTES;
     use crate::log::tests::{dir_of, head};
 
@@ -198,7 +201,8 @@ mod tests {
         let chunk = CHUNK_BYTES as u64;
         for position in chunk - 100..chunk + 8 {
             let (before, head, format) = ([0; 3], head(1), Format::marked(5));
-            let frame = Frame { position, length: 0, payload_crc: 0, before, head, format };
+            let (length, payload_crc, packing) = (0, 0, Packing::Plain);
+            let frame = Frame { position, length, payload_crc, packing, before, head, format };
             let mut bytes =
                 vec![FRAME_MAGIC[0]; OPENING_BYTES + usize::try_from(position).unwrap()];
             bytes.extend(frame.encode());

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::frame::LENGTH_MAX;
+use super::pack::{Packed, Packing};
 use super::pressure::Pressure;
 use super::queue::Pending;
 use super::reader::{Cursor, Reader};
@@ -15,7 +16,6 @@ use super::writer::Writer;
 use super::{Ack, Batch, CursorStatus, Error, Settings, Status};
 use crate::evidence::{Head, Nanos, Position};
 use crate::ledger::Refusal;
-use crate::redact::Clean;
 
 /// The open log. Clones are the same log; the last one to go stops its writer.
 #[derive(Clone, Debug)]
@@ -59,17 +59,22 @@ impl Log {
     /// waits for the disk, [`Refusal::LogFull`] without room on disk, [`Refusal::LogFailed`] when
     /// the disk fails, [`Refusal::Closing`] after [`Log::close`]. None of them leaves the batch
     /// where a reader sees it.
-    pub async fn append(&self, clean: Clean) -> Result<Position, Refusal> {
+    pub async fn append(&self, packed: Packed) -> Result<Position, Refusal> {
         let settings = &self.0.shared.settings;
-        let bytes = clean.bytes().len();
-        let fits_disk = bytes as u64 <= settings.bytes_max / 4;
-        if bytes > settings.queue_bytes_max.min(LENGTH_MAX) || !fits_disk {
+        let (held, stored) = (packed.payload.held_bytes(), packed.payload.stored().len());
+        let fits_disk = stored as u64 <= settings.bytes_max / 4;
+        if held > settings.queue_bytes_max.min(LENGTH_MAX) || !fits_disk {
             return Err(Refusal::TooLarge);
         }
-        let payload_crc = crc32fast::hash(clean.bytes());
         let (reply, answer) = oneshot::channel();
-        self.0.shared.queue.push(Pending { clean, payload_crc, reply })?;
+        self.0.shared.queue.push(Pending { packed, reply })?;
         answer.await.unwrap_or(Err(Refusal::LogFailed))
+    }
+
+    /// How batches are to be packed for it.
+    #[must_use]
+    pub fn packing(&self) -> Packing {
+        self.0.shared.settings.packing
     }
 
     /// The end of what readers may see.

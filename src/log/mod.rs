@@ -24,6 +24,7 @@ mod flight;
 mod frame;
 mod frames;
 mod handle;
+mod pack;
 mod pressure;
 mod queue;
 mod reader;
@@ -43,9 +44,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 pub use handle::Log;
+pub use pack::{Packed, Packing, Payload};
 pub use pressure::Pressure;
 pub use reader::{Cursor, Reader};
 
@@ -67,6 +67,8 @@ pub struct Settings {
     pub ack: Ack,
     /// Batches kept in memory: three quarters for the latest, one for those looked up.
     pub tail_bytes: usize,
+    /// How batches are kept.
+    pub packing: Packing,
     /// Batches that wait for the disk. More are refused as busy.
     pub queue_bytes_max: usize,
 }
@@ -100,8 +102,8 @@ pub struct Batch {
     pub next: Position,
     /// What is known of it beside its bytes.
     pub head: Head,
-    /// The OTLP request, redacted.
-    pub bytes: Bytes,
+    /// Its bytes.
+    pub payload: Payload,
 }
 
 /// How the log is doing.

@@ -6,9 +6,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::frame::FRAME_BYTES;
+use super::pack::Packed;
 use crate::evidence::Position;
 use crate::ledger::Refusal;
-use crate::redact::Clean;
 
 /// Where a caller waits.
 pub(super) type Reply = oneshot::Sender<Result<Position, Refusal>>;
@@ -16,8 +16,7 @@ pub(super) type Reply = oneshot::Sender<Result<Position, Refusal>>;
 /// A batch whose caller waits.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) clean: Clean,
-    pub(super) payload_crc: u32,
+    pub(super) packed: Packed,
     pub(super) reply: Reply,
 }
 
@@ -40,7 +39,12 @@ struct Waiting {
 impl Pending {
     /// Bytes on disk.
     pub(super) fn frame_bytes(&self) -> u64 {
-        (self.clean.bytes().len() as u64).saturating_add(FRAME_BYTES as u64)
+        (self.packed.payload.stored().len() as u64).saturating_add(FRAME_BYTES as u64)
+    }
+
+    /// Bytes in memory.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.packed.payload.held_bytes()
     }
 }
 
@@ -54,7 +58,7 @@ impl Queue {
         if waiting.closed {
             return Err(Refusal::Closing);
         }
-        let bytes = waiting.bytes.saturating_add(pending.clean.bytes().len());
+        let bytes = waiting.bytes.saturating_add(pending.held_bytes());
         if bytes > self.bytes_max {
             return Err(Refusal::Busy);
         }
@@ -127,11 +131,13 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::log::Packing;
     use crate::log::tests::head;
+    use crate::redact::Clean;
 
     fn pending(length: usize) -> Pending {
         let clean = Clean::for_test(head(1), Bytes::from(vec![0; length]));
-        Pending { clean, payload_crc: 0, reply: oneshot::channel().0 }
+        Pending { packed: Packed::new(&clean, Packing::Plain), reply: oneshot::channel().0 }
     }
 
     #[test]

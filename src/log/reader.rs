@@ -113,9 +113,9 @@ impl Reader {
         frames.end = segment.end;
         let step = frames.step(at).map_err(|source| self.shared.unreadable(&segment, source))?;
         let result = match step {
-            Step::Whole(frame, bytes) => {
+            Step::Whole(frame, payload) => {
                 (self.at, self.counted) = (frame.next(), Some(frame.after()));
-                Ok(Some(Batch::new(&frame, bytes)))
+                Ok(Some(Batch::new(&frame, payload)))
             }
             Step::Damaged { .. } => Err(self.damaged(&segment, &frames, at)),
         };

@@ -112,7 +112,7 @@ fn segment(dir: &Dir, base: u64, opened: Opened, damage: &mut Damage) -> io::Res
         Opened::Damaged | Opened::Newer(_) => (guessed(dir, base, file_bytes)?, false),
     };
     let Some(Told { opening, known }) = found else {
-        let format = Format::any(Version::Two);
+        let format = Format::any(Version::Three);
         let end = end(base, file_bytes, format);
         if !is_reused && !is_empty(file.as_ref(), file_bytes)? {
             damage.found(Some(&Frames::open(dir, base, end, format)?), base, end);
@@ -148,7 +148,7 @@ fn is_empty(file: &dyn Stored, file_bytes: u64) -> io::Result<bool> {
 
 /// What the first batch tells of the opening.
 fn guessed(dir: &Dir, base: u64, file_bytes: u64) -> io::Result<Option<Told>> {
-    for version in [Version::Two, Version::One] {
+    for version in [Version::Three, Version::Two, Version::One] {
         let format = Format::any(version);
         let frames = Frames::open(dir, base, end(base, file_bytes, format), format)?;
         let first = match frames.frame(base)? {

@@ -13,6 +13,7 @@ use super::disk::{Dir, segment_name};
 use super::flight::{Flight, Written};
 use super::frame::Totals;
 use super::frames::Frames;
+use super::pack::Payload;
 use super::queue::Queue;
 use super::recover::recover;
 use super::state::{Located, Segment, State};
@@ -128,14 +129,15 @@ impl Shared {
             self.still_there(at)?;
             return Err(Error::NoBatch { at: Position(at) });
         };
-        let bytes = frames.payload(&frame).map_err(|source| self.unreadable(&segment, source))?;
-        let Some(bytes) = bytes else {
+        let payload = frames.payload(&frame).map_err(|source| self.unreadable(&segment, source))?;
+        let Some(payload) = payload else {
             self.still_there(at)?;
             let next = frame.next().min(segment.end);
             let items = difference(frame.before, frame.after());
             return Err(Error::Corrupt { at: Position(at), next: Position(next), items });
         };
-        let batch = Batch::new(&frame, bytes);
+        // Whoever looks something up has no use for the frame.
+        let batch = Batch::new(&frame, Payload { packed: None, ..payload });
         self.cache().insert(&batch);
         Ok(batch)
     }

@@ -77,7 +77,7 @@ impl Cache {
 
 /// An empty batch is not free either.
 fn held(batch: &Batch) -> usize {
-    batch.bytes.len().saturating_add(size_of::<Kept>())
+    batch.payload.held_bytes().saturating_add(size_of::<Kept>())
 }
 
 #[cfg(test)]
@@ -86,6 +86,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::{Digest, Head, Nanos, Position, Signal, Source, Tenant};
+    use crate::log::Payload;
 
     fn batch(at: u64) -> Batch {
         let head = Head {
@@ -98,7 +99,8 @@ mod tests {
             digest: Digest::default(),
         };
         let (position, next) = (Position(at), Position(at + 1));
-        Batch { position, next, head, bytes: Bytes::from(vec![0; 1000]) }
+        let payload = Payload { plain: Bytes::from(vec![0; 1000]), packed: None };
+        Batch { position, next, head, payload }
     }
 
     #[test]

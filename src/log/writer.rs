@@ -8,6 +8,7 @@ use super::disk::{self, segment_name, spare_name};
 use super::flight::Written;
 use super::frame::{FRAME_BYTES, Format, Frame, OPENING_BYTES, Opening, Totals};
 use super::handle::Farewell;
+use super::pack::Packed;
 use super::queue::Pending;
 use super::shared::Shared;
 use super::state::Segment;
@@ -73,7 +74,7 @@ impl Writer {
                 }
             }
             Err(refusal) => {
-                let bytes = group.iter().map(|pending| pending.clean.bytes().len()).sum();
+                let bytes = group.iter().map(Pending::held_bytes).sum();
                 self.shared.queue.done(bytes);
                 for pending in group {
                     pending.reply.send(Err(refusal)).ok();
@@ -289,14 +290,14 @@ impl Writing {
         let mut kept = Vec::with_capacity(group.len());
         let format = self.active.format;
         for pending in group {
-            let bytes = pending.clean.bytes().clone();
-            let length = u32::try_from(bytes.len()).ok()?;
-            let (payload_crc, head) = (pending.payload_crc, *pending.clean.head());
-            let frame = Frame { position, length, payload_crc, before, head, format };
+            let Packed { head, payload, crc: payload_crc } = pending.packed.clone();
+            let length = u32::try_from(payload.stored().len()).ok()?;
+            let packing = payload.packing();
+            let frame = Frame { position, length, payload_crc, packing, before, head, format };
             position.checked_add(pending.frame_bytes())?;
             headers.push(frame.encode());
             let after = frame.after();
-            kept.push(Kept { batch: Batch::new(&frame, bytes), before, after });
+            kept.push(Kept { batch: Batch::new(&frame, payload), before, after });
             (position, before) = (frame.next(), after);
         }
         Some(Group { headers, kept, end: position, after: before })
@@ -306,7 +307,7 @@ impl Writing {
         let mut slices = Vec::with_capacity(2 * group.kept.len());
         for (header, kept) in group.headers.iter().zip(&group.kept) {
             slices.push(IoSlice::new(header));
-            slices.push(IoSlice::new(&kept.batch.bytes));
+            slices.push(IoSlice::new(kept.batch.payload.stored()));
         }
         disk::write_all(self.active.file.as_ref(), &mut slices, self.offset())
     }

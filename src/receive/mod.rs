@@ -54,7 +54,7 @@ pub use gate::{Away, Gate, Terms};
 pub use grpc::serve_grpc;
 pub use http::serve_http;
 pub use identity::Rule;
-pub(crate) use inflate::{IDLE_BYTES_MAX, INLINE_BYTES, WINDOW_BYTES_MAX};
+pub(crate) use inflate::INLINE_BYTES;
 pub use intake::Intake;
 pub use listener::{Address, Listener};
 pub use memory::Memory;

@@ -112,7 +112,7 @@ fn whole(summary: Summary, log: &Log) -> Whole {
 }
 
 fn item(batch: &Batch, place: &PlaceLine, origins: &[OriginLine]) -> Option<Item> {
-    let message = wire::item(&batch.bytes, place.offset).ok()?;
+    let message = wire::item(&batch.payload.plain, place.offset).ok()?;
     Some(Item {
         kind: place.kind().name(),
         origin: origins.get(usize::from(place.origin)).cloned().unwrap_or_default(),

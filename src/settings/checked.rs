@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::destination::Destination;
 use super::secret::Secret;
+use crate::log::Packing;
 use crate::receive::{Address, Auth, Cors, Version};
 use crate::redact::Caps;
 
@@ -172,6 +173,8 @@ pub struct Log {
     pub ack: Ack,
     /// How long a sender waits for the destinations.
     pub e2e_timeout: Duration,
+    /// How batches are kept.
+    pub compression: Packing,
     /// The size of one file.
     pub segment_bytes: u64,
     /// What the log may take of the disk.

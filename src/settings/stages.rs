@@ -90,6 +90,7 @@ impl Settings {
                 // Until the destinations have it, the kernel does.
                 Ack::Memory | Ack::EndToEnd => log::Ack::Memory,
             },
+            packing: self.log.compression,
             tail_bytes: self.log.tail_bytes,
             queue_bytes_max: self.log.queue_bytes_max,
         }

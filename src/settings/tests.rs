@@ -637,7 +637,7 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
 
     let expected = [
         "receive.inflight_bytes_max 128MiB",
-        "receive, contexts of zstd 4MiB",
+        "contexts of zstd 12MiB",
         "receive.repeats_max 18.3MiB",
         "log.tail_bytes 32MiB",
         "log.queue_bytes_max 64MiB",
@@ -662,7 +662,7 @@ fn without_a_join_nothing_is_held_for_it_and_nothing_waits_for_it() {
         load(&set(&alone)).unwrap().memory().into_iter().map(|bound| bound.name).collect();
     let expected = [
         "receive.inflight_bytes_max",
-        "receive, contexts of zstd",
+        "contexts of zstd",
         "receive.repeats_max",
         "log.tail_bytes",
         "log.queue_bytes_max",
@@ -681,7 +681,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 736.2MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 744.2MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::memory::sum;
 use super::unit::show_bytes;
 use crate::export::Protocol;
-use crate::receive::WINDOW_BYTES_MAX;
+use crate::wire::zstd::WINDOW_BYTES_MAX;
 
 /// A segment is deleted as a whole: with fewer than four there is hardly anything to trim.
 const SEGMENTS_MIN: u64 = 4;

@@ -9,6 +9,7 @@ mod message;
 mod short;
 mod splice;
 mod varint;
+pub(crate) mod zstd;
 
 pub use field::{Field, Fields, Value, item};
 pub use message::Message;

@@ -20,7 +20,7 @@ use self::sink::{Sink, spans};
 use super::*;
 use crate::evidence::{Digest, Head, Position, Source, Tenant};
 use crate::ledger::{Account, Ledger, Reason};
-use crate::log::{self, Ack, Cursor, Log};
+use crate::log::{self, Ack, Cursor, Log, Packed, Packing};
 use crate::redact::Clean;
 
 /// A forwarder at work.
@@ -47,6 +47,7 @@ impl Run {
             bytes_max: 1 << 30,
             keep: Duration::from_secs(60),
             ack: Ack::Memory,
+            packing: Packing::Zstd,
             tail_bytes: 1 << 20,
             queue_bytes_max: 64 << 20,
         };
@@ -89,7 +90,8 @@ impl Run {
             policy: 0,
             digest: Digest::default(),
         };
-        self.log.append(Clean::for_test(head, Bytes::from(bytes))).await.unwrap()
+        let clean = Clean::for_test(head, Bytes::from(bytes));
+        self.log.append(Packed::new(&clean, self.log.packing())).await.unwrap()
     }
 
     /// Closes the log and waits until all of it is settled.

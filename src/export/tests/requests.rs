@@ -28,6 +28,27 @@ async fn batches_arrive_merged_in_order_and_whole() {
 }
 
 #[tokio::test]
+async fn what_the_log_has_packed_arrives_with_what_it_has_not() {
+    let first = Sink::open().await;
+    for own in both(&Destination { compression: Compression::Zstd, ..destination(&first) }) {
+        let sink = Sink::open().await;
+        let endpoint = format!("http://{}", sink.address);
+        let run = Run::start(Destination { concurrency: 1, endpoint, ..own });
+        for batch in [0..1, 1..2000, 2000..2001, 2001..4000, 4000..9000, 9000..9001] {
+            let names = names(batch);
+            let bytes = spans_of(names.iter().map(String::as_str));
+            run.append(Signal::Traces, u32::try_from(names.len()).unwrap(), bytes).await;
+        }
+
+        let finished = run.finish().await;
+
+        assert_eq!(sink.names(), names(0..9001));
+        assert!(sink.requests() < 6, "{} requests", sink.requests());
+        assert_eq!((finished.done(Signal::Traces), finished.is_delivered), (9001, true));
+    }
+}
+
+#[tokio::test]
 async fn no_request_is_larger_than_its_cap() {
     let sink = Sink::open().await;
     let size = spans("name-0010").len();

@@ -158,7 +158,7 @@ fn a_log_of_a_later_version_is_refused_and_left_as_it_is() {
     log.close();
     let files = segment_files(dir.path());
     let mut newer = fs::read(&files[1]).unwrap();
-    newer[8] = 3;
+    newer[8] = 4;
     let crc = crc32fast::hash(&newer[..12]);
     newer[12..16].copy_from_slice(&crc.to_le_bytes());
     fs::write(&files[1], newer).unwrap();
@@ -167,7 +167,7 @@ fn a_log_of_a_later_version_is_refused_and_left_as_it_is() {
 
     let refused = Log::open(from_disk(dir.path()));
 
-    assert!(matches!(refused, Err(Error::Newer { version: 3, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Newer { version: 4, .. })), "{refused:?}");
     let after: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
     assert_eq!(after, before);
 }

@@ -20,9 +20,7 @@ fn writer(dir: &Path, ack: Ack) -> Writer {
 
 fn commit(writer: &mut Writer, text: &str) -> Result<Position, Refusal> {
     let (reply, mut answer) = oneshot::channel();
-    let clean = clean(text);
-    let payload_crc = crc32fast::hash(clean.bytes());
-    writer.write(vec![Pending { clean, payload_crc, reply }]);
+    writer.write(vec![Pending { packed: packed(text), reply }]);
     writer.shared.settle();
     answer.try_recv().unwrap()
 }

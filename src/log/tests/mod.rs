@@ -7,6 +7,7 @@ mod faults;
 mod machine;
 mod model;
 mod order;
+mod packed;
 mod power;
 mod simfs;
 mod simulated;
@@ -24,7 +25,7 @@ use super::disk::{Dir, segment_name};
 use super::reader::Reader;
 use super::shared::Shared;
 use super::storage::System;
-use super::{Ack, Batch, Error, Log, Settings};
+use super::{Ack, Batch, Error, Log, Packed, Packing, Payload, Settings};
 use crate::evidence::{Digest, Head, Nanos, Position, Signal, Source, Tenant};
 use crate::ledger::Refusal;
 use crate::redact::Clean;
@@ -36,6 +37,7 @@ fn settings(dir: &Path, ack: Ack) -> Settings {
         bytes_max: 1 << 30,
         keep: Duration::from_secs(60),
         ack,
+        packing: Packing::Plain,
         tail_bytes: 1 << 20,
         queue_bytes_max: 1 << 20,
     }
@@ -68,6 +70,11 @@ fn clean(text: &str) -> Clean {
     Clean::for_test(head(items), Bytes::copy_from_slice(text.as_bytes()))
 }
 
+/// The same as the log takes it: a long one as a frame of zstd.
+fn packed(text: &str) -> Packed {
+    Packed::new(&clean(text), Packing::Zstd)
+}
+
 /// Everything from a position on that can be read.
 fn payloads(shared: &Arc<Shared>, from: Position) -> Vec<String> {
     drain(&mut Reader::new(Arc::clone(shared), from)).0
@@ -89,12 +96,12 @@ fn read_all(log: &Log) -> Vec<String> {
 }
 
 fn text(batch: &Batch) -> String {
-    String::from_utf8(batch.bytes.to_vec()).unwrap()
+    String::from_utf8(batch.payload.plain.to_vec()).unwrap()
 }
 
 fn append(log: &Log, text: &str) -> Result<Position, Refusal> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(log.append(clean(text)))
+    runtime.block_on(log.append(packed(text)))
 }
 
 fn append_all(log: &Log, texts: &[&str]) -> Vec<Position> {

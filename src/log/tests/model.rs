@@ -20,6 +20,8 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (0..300_usize).prop_map(Act::Append),
+        // So long that they are packed.
+        2 => (5_000..9_000_usize).prop_map(Act::Append),
         3 => (0..4_usize).prop_map(Act::Advance),
         2 => Just(Act::Trim),
         1 => Just(Act::Reopen),
@@ -115,7 +117,7 @@ impl Rig {
         let items: usize = ahead.iter().map(|(_, text)| text.len()).sum();
         assert_eq!(self.log.items(cursor), [0, items as u64, 0]);
         for (position, text) in ahead {
-            assert_eq!(self.log.read(*position).unwrap().bytes, text.as_bytes());
+            assert_eq!(self.log.read(*position).unwrap().payload.plain, text.as_bytes());
         }
         assert!(self.log.status().bytes <= 4_000);
     }

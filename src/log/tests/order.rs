@@ -90,7 +90,7 @@ async fn a_waiting_reader_gets_the_batch_and_then_the_end() {
         (first, reader.next().await.unwrap())
     });
     tokio::task::yield_now().await;
-    let at = log.append(clean("late")).await.unwrap();
+    let at = log.append(packed("late")).await.unwrap();
     log.changed_past(at).await;
     log.close();
     let ended = tokio::time::timeout(LONG, following).await.unwrap().unwrap();

@@ -173,7 +173,7 @@ fn a_disk_that_syncs_slowly_fills_the_queue_and_no_more() {
     disk.hold_syncs();
     let append = |text: &str| {
         let (log, text) = (log.clone(), text.to_owned());
-        runtime.spawn(async move { log.append(clean(&text)).await })
+        runtime.spawn(async move { log.append(packed(&text)).await })
     };
     let mut first = append(&"1".repeat(200));
     disk.wait_for_sync();
@@ -193,7 +193,7 @@ fn while_a_sync_lasts_the_next_group_is_written() {
     disk.hold_syncs();
     let append = |text: &'static str| {
         let log = log.clone();
-        runtime.spawn(async move { log.append(clean(text)).await })
+        runtime.spawn(async move { log.append(packed(text)).await })
     };
     let first = append("one");
     disk.wait_for_sync();
@@ -369,17 +369,22 @@ fn bytes_that_look_like_a_batch_inside_a_batch_are_none() {
         machine.append("one").unwrap();
         let at = machine.end();
         let inner = Position(at.0 + 96 + 8);
-        let (format, before) = (Format::marked(mark), [0, 3, 0]);
-        let payload_crc = crc32fast::hash(b"forged");
-        let planted =
-            Frame { position: inner.0, length: 6, payload_crc, before, head: head(6), format };
+        let planted = Frame {
+            position: inner.0,
+            length: 6,
+            payload_crc: crc32fast::hash(b"forged"),
+            packing: Packing::Plain,
+            before: [0, 3, 0],
+            head: head(6),
+            format: Format::marked(mark),
+        };
         let mut payload = vec![b'-'; 8];
         payload.extend(planted.encode());
         payload.extend(b"forged");
         let clean = Clean::for_test(head(1), Bytes::from(payload));
         let (reply, _answer) = tokio::sync::oneshot::channel();
-        let payload_crc = crc32fast::hash(clean.bytes());
-        machine.writer.write(vec![super::super::queue::Pending { clean, payload_crc, reply }]);
+        let packed = Packed::new(&clean, Packing::Plain);
+        machine.writer.write(vec![super::super::queue::Pending { packed, reply }]);
         machine.shared.settle();
         machine.append("three").unwrap();
         let offset = usize::try_from(76 + at.0 + 40).unwrap();

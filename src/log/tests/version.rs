@@ -5,6 +5,7 @@ use bytes::BufMut;
 use super::super::Corrupt;
 use super::*;
 
+/// The sizes of version 1.
 const OPENING: usize = 68;
 const FRAME: u64 = 72;
 
@@ -52,6 +53,42 @@ fn version_one(base: u64, logs_before: u64, texts: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// A segment of version 2: it had a mark, and each batch the digest of its request.
+fn version_two(base: u64, logs_before: u64, texts: &[&str]) -> Vec<u8> {
+    let mark = 0x5eed;
+    let mut bytes = b"\xf7HOPLOG\n".to_vec();
+    bytes.put_u32_le(2);
+    seal(&mut bytes, 0);
+    let from = bytes.len();
+    bytes.put_u64_le(base);
+    bytes.put_u64_le(base);
+    put_totals(&mut bytes, logs_before);
+    bytes.put_u64_le(1_000);
+    bytes.put_u64_le(mark);
+    seal(&mut bytes, from);
+    let (mut position, mut logs) = (base, logs_before);
+    for text in texts {
+        let from = bytes.len();
+        bytes.extend([0xf7, b'H', b'L', 0xc2]);
+        bytes.put_u32_le(u32::try_from(text.len()).unwrap());
+        bytes.put_u32_le(crc32fast::hash(text.as_bytes()));
+        bytes.put_u64_le(position);
+        bytes.put_u64_le(1_000);
+        put_totals(&mut bytes, logs);
+        bytes.put_u32_le(u32::try_from(text.len()).unwrap());
+        bytes.put_u32_le(7);
+        bytes.put_u32_le(3);
+        bytes.extend([2, 2, 0, 0]);
+        bytes.put_u128_le(9);
+        bytes.put_u64_le(mark);
+        seal(&mut bytes, from);
+        bytes.extend(text.as_bytes());
+        position += 96 + text.len() as u64;
+        logs += text.len() as u64;
+    }
+    bytes
+}
+
 /// Two segments of version 1.
 fn old_log() -> (tempfile::TempDir, Vec<u64>) {
     let dir = tempfile::tempdir().unwrap();
@@ -71,7 +108,7 @@ fn a_log_of_version_1_is_read_and_goes_on() {
     let with_digest = |digest| Head { digest, ..head(5) };
     let fifth = Clean::for_test(with_digest(Digest(5)), Bytes::from_static(b"fifth"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(log.append(fifth)).unwrap();
+    runtime.block_on(log.append(Packed::new(&fifth, Packing::Plain))).unwrap();
     log.close();
 
     let log = Log::open(from_disk(dir.path())).unwrap();
@@ -108,4 +145,35 @@ fn a_torn_end_of_version_1_is_cut_off() {
         assert_eq!(log.status().corrupt.torn_bytes, (cut - from) as u64, "cut at {cut}");
         log.close();
     }
+}
+
+#[test]
+fn a_log_of_version_2_is_read_and_goes_on_with_what_is_packed() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(segment_name(0)), version_two(0, 0, &["one", "two"])).unwrap();
+    let log = Log::open(from_disk(dir.path())).unwrap();
+    let long = "three ".repeat(1000);
+    append(&log, &long).unwrap();
+    log.close();
+
+    let log = Log::open(from_disk(dir.path())).unwrap();
+
+    assert_eq!(read_all(&log), ["one", "two", &long]);
+    assert_eq!(log.items(Position(0)), [0, 6006, 0]);
+    assert_eq!(log.status().corrupt, Corrupt::default());
+    assert_eq!(log.read(Position(0)).unwrap().head, Head { digest: Digest(9), ..head(3) });
+}
+
+#[test]
+fn damage_in_version_2_costs_what_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let segment = version_two(0, 0, &["one", "two", "three"]);
+    fs::write(dir.path().join(segment_name(0)), segment).unwrap();
+    flip(&segment_files(dir.path())[0], 76 + 99 + 20);
+    flip(&segment_files(dir.path())[0], 30);
+
+    let log = Log::open(from_disk(dir.path())).unwrap();
+
+    assert_eq!(read_all(&log), ["one", "three"]);
+    assert_eq!(log.items(Position(0)), [0, 11, 0]);
 }

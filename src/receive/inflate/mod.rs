@@ -12,13 +12,13 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use snap::read::FrameDecoder;
 use tokio::task::{JoinError, spawn_blocking};
 
-pub(crate) use self::frames::{IDLE_BYTES_MAX, WINDOW_BYTES_MAX};
 use self::snappy::is_framed;
 use super::budget::Hold;
 use super::deadline::Deadline;
 use super::intake::too_large;
 use super::{Denial, Settings};
 use crate::ledger::Refusal;
+use crate::wire::zstd::WINDOW_BYTES_MAX;
 
 /// More output than this is made away from the async threads: it takes about a millisecond. To go
 /// away sooner would cost more: many threads would compute at a time, each with memory of its own.

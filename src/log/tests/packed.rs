@@ -1,0 +1,84 @@
+//! Batches that are kept as frames of zstd.
+
+use super::super::Corrupt;
+use super::super::frame::{FRAME_BYTES, OPENING_BYTES};
+use super::*;
+use crate::wire::zstd;
+
+fn long() -> String {
+    (0..2000).map(|number| format!("{number} ")).collect()
+}
+
+#[test]
+fn a_batch_takes_its_frame_of_the_disk_and_is_read_whole_from_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let frame = zstd::deflate(long().as_bytes()).unwrap();
+    let log = Log::open(settings(dir.path(), Ack::Wal)).unwrap();
+    let at = append_all(&log, &["one", &long(), "three"]);
+    assert_eq!(at[2].0 - at[1].0, (FRAME_BYTES + frame.len()) as u64);
+    let from_memory = log.read(at[1]).unwrap();
+    log.close();
+
+    let log = Log::open(from_disk(dir.path())).unwrap();
+
+    assert_eq!(read_all(&log), ["one", &long(), "three"]);
+    assert_eq!(text(&log.read(at[1]).unwrap()), long());
+    let read = log.reader(at[1]).try_next().unwrap().unwrap();
+    assert_eq!(read, from_memory);
+    assert_eq!(read.payload.packed.as_deref(), Some(&frame[..]));
+    assert!(segment_files(dir.path()).iter().all(|file| fs::metadata(file).unwrap().len() < 9000));
+}
+
+#[test]
+fn what_does_not_become_smaller_and_what_is_short_is_kept_as_it_is() {
+    let noise: Vec<u8> = (0..10_000).map(|_| fastrand::u8(..)).collect();
+    for bytes in [noise, vec![7; 4095]] {
+        let clean = Clean::for_test(head(1), Bytes::from(bytes.clone()));
+        let Payload { plain, packed } = Packed::new(&clean, Packing::Zstd).payload;
+        assert_eq!((plain, packed), (Bytes::from(bytes), None));
+    }
+    let whole = Clean::for_test(head(1), Bytes::from(vec![7; 4096]));
+    assert_eq!(Packed::new(&whole, Packing::Plain).payload.packed, None);
+    assert!(Packed::new(&whole, Packing::Zstd).payload.packed.is_some());
+}
+
+#[test]
+fn a_frame_that_is_none_is_damage_though_its_checksum_is_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(from_disk(dir.path())).unwrap();
+    let at = append_all(&log, &["one", &long(), "three"]);
+    log.close();
+    let file = &segment_files(dir.path())[0];
+    let mut bytes = fs::read(file).unwrap();
+    let header = OPENING_BYTES + usize::try_from(at[1].0 - at[0].0).unwrap();
+    let (from, to) = (header + FRAME_BYTES, header + usize::try_from(at[2].0 - at[1].0).unwrap());
+    bytes[to - 20..to].fill(0xff);
+    let crc = crc32fast::hash(&bytes[from..to]);
+    bytes[header + 8..header + 12].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[header..from - 4]);
+    bytes[from - 4..from].copy_from_slice(&crc.to_le_bytes());
+    fs::write(file, bytes).unwrap();
+
+    let log = Log::open(from_disk(dir.path())).unwrap();
+
+    let (texts, errors) = drain(&mut log.reader(log.start()));
+    assert_eq!(texts, ["one", "three"]);
+    let items = [0, long().len() as u64, 0];
+    assert!(matches!(errors[..], [Error::Corrupt { items: it, .. }] if it == items), "{errors:?}");
+    assert!(matches!(log.read(at[1]), Err(Error::Corrupt { .. })));
+    assert_ne!(log.status().corrupt, Corrupt::default());
+}
+
+#[test]
+fn a_packed_batch_counts_as_what_it_holds_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = packed(&long()).payload.held_bytes();
+    let tight = |queue_bytes_max| Settings { queue_bytes_max, ..settings(dir.path(), Ack::Wal) };
+
+    let log = Log::open(tight(held - 1)).unwrap();
+    assert_eq!(append(&log, &long()), Err(Refusal::TooLarge));
+    log.close();
+
+    let log = Log::open(tight(held)).unwrap();
+    assert!(held > long().len() && append(&log, &long()).is_ok());
+}

@@ -1,0 +1,147 @@
+//! Frames of zstd at one go, with contexts that are used again: making one costs more than a small
+//! frame does.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, DParameter, ResetDirective, compress_bound, get_error_name,
+    get_frame_content_size,
+};
+
+/// The fastest level that finds repetitions as well as any; also what an export has by default.
+pub(crate) const LEVEL: u32 = 1;
+
+/// RFC 9659: what a decoder of the zstd content coding has to support, and no more.
+const WINDOW_LOG_MAX: u32 = 23;
+
+/// What a decoder holds beside what it has made: the window, as far as it was written.
+pub(crate) const WINDOW_BYTES_MAX: usize = 1 << WINDOW_LOG_MAX;
+
+static DECODERS: Idle<DCtx<'static>> = Idle(Mutex::new(Vec::new()));
+static ENCODERS: Idle<CCtx<'static>> = Idle(Mutex::new(Vec::new()));
+
+/// Contexts of one kind that wait.
+const IDLE_MAX: usize = 4;
+
+/// One that is larger is not kept: a large window gives it back.
+const DECODER_BYTES_MAX: usize = 1 << 20;
+const ENCODER_BYTES_MAX: usize = 2 << 20;
+
+/// What all that wait may hold.
+pub(crate) const IDLE_BYTES_MAX: usize = IDLE_MAX * (DECODER_BYTES_MAX + ENCODER_BYTES_MAX);
+
+struct Idle<T>(Mutex<Vec<T>>);
+
+/// The bytes as one frame, which says how long they are.
+///
+/// # Errors
+///
+/// Without memory.
+pub(crate) fn deflate(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut context = match ENCODERS.take() {
+        Some(idle) => idle,
+        None => encoder()?,
+    };
+    // What is not written to costs nothing, and what is too much goes back.
+    let mut frame = Vec::with_capacity(compress_bound(plain.len()));
+    context.compress2(&mut frame, plain).map_err(failed)?;
+    if context.sizeof() <= ENCODER_BYTES_MAX {
+        ENCODERS.keep(context);
+    }
+    frame.shrink_to_fit();
+    Ok(frame)
+}
+
+/// What the first frame will be long, if it says so.
+pub(crate) fn told_bytes(frame: &[u8]) -> Option<usize> {
+    let told = get_frame_content_size(frame).ok()??;
+    Some(usize::try_from(told).unwrap_or(usize::MAX))
+}
+
+/// Inflates a frame that told its length: that needs no window beside what it makes.
+///
+/// # Errors
+///
+/// When it is no frame of this length.
+pub(crate) fn inflate(frame: &[u8], length: usize) -> io::Result<Vec<u8>> {
+    let mut context = decoder()?;
+    let mut plain = Vec::with_capacity(length);
+    let made = context.decompress(&mut plain, frame).map_err(failed)?;
+    keep(context);
+    if made == length { Ok(plain) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// A context for frames that are inflated step by step.
+pub(crate) fn decoder() -> io::Result<DCtx<'static>> {
+    if let Some(idle) = DECODERS.take() {
+        return Ok(idle);
+    }
+    let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+    context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(failed)?;
+    Ok(context)
+}
+
+/// For the next body, when there is room. One that failed is never kept.
+pub(crate) fn keep(mut context: DCtx<'static>) {
+    let is_ready = context.reset(ResetDirective::SessionOnly).is_ok();
+    if is_ready && context.sizeof() <= DECODER_BYTES_MAX {
+        DECODERS.keep(context);
+    }
+}
+
+pub(crate) fn failed(code: usize) -> io::Error {
+    io::Error::other(get_error_name(code))
+}
+
+fn encoder() -> io::Result<CCtx<'static>> {
+    let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+    context.set_parameter(CParameter::CompressionLevel(LEVEL.cast_signed())).map_err(failed)?;
+    Ok(context)
+}
+
+impl<T> Idle<T> {
+    fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn keep(&self, context: T) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(context);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_deflated_is_told_its_length_and_comes_back() {
+        for length in [0_usize, 1, 5000, 3 << 20] {
+            let plain: Vec<u8> =
+                (0..length).map(|at| fastrand::u8(0..20) ^ (at >> 9).to_le_bytes()[0]).collect();
+            let frame = deflate(&plain).unwrap();
+            assert_eq!(told_bytes(&frame), Some(length));
+            assert_eq!(inflate(&frame, length).unwrap(), plain);
+        }
+    }
+
+    #[test]
+    fn a_frame_of_another_length_or_cut_off_is_refused() {
+        let frame = deflate(&[7; 5000]).unwrap();
+        assert!(inflate(&frame, 4999).is_err());
+        assert!(inflate(&frame, 5001).is_err());
+        assert!(inflate(&frame[..frame.len() - 1], 5000).is_err());
+    }
+
+    #[test]
+    fn a_context_that_waits_holds_no_more_than_is_said() {
+        let mut context = encoder().unwrap();
+        let plain: Vec<u8> = (0..32 << 20).map(|_| fastrand::u8(0..20)).collect();
+        let mut frame = Vec::with_capacity(compress_bound(plain.len()));
+        context.compress2(&mut frame, &plain).unwrap();
+        assert!(context.sizeof() <= ENCODER_BYTES_MAX, "{}", context.sizeof());
+    }
+}
