@@ -166,6 +166,7 @@ async fn a_destination_that_may_drop_never_fills_the_log() {
         "export.otlp.dead.when_full=drop_oldest",
         "export.otlp.dead.backlog_max=1MiB",
         "log.bytes_max=4MiB",
+        "log.compression=none",
         "log.segment_bytes=1MiB",
         "index.enabled=false",
     ])
@@ -198,6 +199,7 @@ async fn a_full_log_refuses_for_a_while_and_loses_nothing() {
     let gateway = Gateway::start(&[
         &format!("export.otlp.dead.endpoint=http://{dead}"),
         "log.bytes_max=4MiB",
+        "log.compression=none",
         "log.segment_bytes=1MiB",
     ])
     .await;

@@ -88,7 +88,8 @@ async fn a_full_disk_is_refused_and_goes_on_when_there_is_room() {
     // What everyone has read would make room by itself.
     let dead = dead_address();
     let export = format!("export.otlp.dead.endpoint=http://{dead}");
-    let settings = vec![export, "log.bytes_max=1GiB".into(), "log.segment_bytes=4MiB".into()];
+    let log = ["log.bytes_max=1GiB", "log.segment_bytes=4MiB", "log.compression=none"];
+    let settings = [vec![export], log.map(str::to_owned).into()].concat();
     let plan = Plan { settings, data: Some(disk.data()), ..Plan::default() };
     let gateway = Gateway::start_as(plan).await;
     let ballast = disk.folder.path().join("mounted/ballast");

@@ -59,15 +59,15 @@ pub(crate) fn told_bytes(frame: &[u8]) -> Option<usize> {
     Some(usize::try_from(told).unwrap_or(usize::MAX))
 }
 
-/// Inflates a frame that told its length: that needs no window beside what it makes.
+/// Inflates frames that told their length: that needs no window beside what it makes.
 ///
 /// # Errors
 ///
-/// When it is no frame of this length.
-pub(crate) fn inflate(frame: &[u8], length: usize) -> io::Result<Vec<u8>> {
+/// When they are not together of this length.
+pub(crate) fn inflate(frames: &[u8], length: usize) -> io::Result<Vec<u8>> {
     let mut context = decoder()?;
     let mut plain = Vec::with_capacity(length);
-    let made = context.decompress(&mut plain, frame).map_err(failed)?;
+    let made = context.decompress(&mut plain, frames).map_err(failed)?;
     keep(context);
     if made == length { Ok(plain) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

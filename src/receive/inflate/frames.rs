@@ -18,13 +18,25 @@ pub(super) struct Frames {
     is_inside: bool,
 }
 
-/// What a body of one frame will be long, if its head says so. A large one is not walked through to
+/// A body of more frames is not walked through to learn what it will be long. Hopline sends one for
+/// each batch of its log.
+const TOLD_FRAMES_MAX: usize = 64;
+
+/// What a body will be long, if each of its frames says so. A large one is not walked through to
 /// learn it.
 pub(super) fn told_bytes(encoded: &[u8]) -> Option<usize> {
-    let told = zstd::told_bytes(encoded)?;
-    let is_one =
-        encoded.len() <= INLINE_BYTES && find_frame_compressed_size(encoded).ok()? == encoded.len();
-    is_one.then_some(told)
+    if encoded.len() > INLINE_BYTES {
+        return None;
+    }
+    let (mut rest, mut told) = (encoded, 0_usize);
+    for _ in 0..TOLD_FRAMES_MAX {
+        told = told.checked_add(zstd::told_bytes(rest)?)?;
+        rest = rest.get(find_frame_compressed_size(rest).ok()?..)?;
+        if rest.is_empty() {
+            return Some(told);
+        }
+    }
+    None
 }
 
 /// Inflates a body that told its length, at one go.

@@ -148,6 +148,22 @@ async fn frames_of_zstd_count_together_and_skippable_ones_make_nothing() {
 }
 
 #[tokio::test]
+async fn frames_that_all_tell_their_length_are_inflated_at_one_go() {
+    let told = |text: &[u8]| zstd::bulk::compress(text, 1).unwrap();
+    let untold = zstd::encode_all(&b"three"[..], 1).unwrap();
+    let [one, two] = [&b"one"[..], b"two"].map(told);
+    let of = |body: &[u8]| Coding::Zstd.told_bytes(body);
+
+    assert_eq!(of(&[&one[..], &two].concat()), Some(6));
+    assert_eq!(of(&[&one[..], &two, &untold].concat()), None);
+    assert_eq!(of(&[&one[..], &two[..two.len() - 1]].concat()), None);
+    assert_eq!((of(&one.repeat(64)), of(&one.repeat(65))), (Some(3 * 64), None));
+    let both = [one.clone(), two, one.repeat(64)].concat();
+    let bytes = inflated(Coding::Zstd, both.into(), MIB).await.unwrap();
+    assert_eq!(bytes, [&b"onetwo"[..], &b"one".repeat(64)].concat());
+}
+
+#[tokio::test]
 async fn a_zstd_body_that_tells_its_length_is_held_to_it() {
     let text: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     // The last is inflated away from the async threads.
