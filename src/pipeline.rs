@@ -21,13 +21,13 @@ use tokio::runtime::Handle;
 use crate::drive;
 use crate::drive::{
     CLOSED_MAX, EndToEnd, Ends, Exporters, Feed, Finish, Gates, Inlet, Inside, Lane, Listeners,
-    Post, Reloader, Repeats, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched, recover,
-    tick,
+    Post, Reloader, Repeats, Room, SetLevel, ShardLoop, Shed, Tasks, Threads, Tokens, Watched,
+    recover, tick,
 };
 pub use crate::drive::{Error, check};
 use crate::evidence::Symbols;
 use crate::index::{Current, Describer, Keeper};
-use crate::join::{Shard, Table, waiting_max};
+use crate::join::{Shard, Table, mail_max};
 use crate::ledger::{Holding, Ledger};
 use crate::limit::Interner;
 use crate::log::Log;
@@ -276,12 +276,15 @@ impl Parts {
         let holding = Arc::new(Holding::new());
         let (finisher, finished) = sync_channel(CLOSED_MAX);
         let count = settings.join.shards.max(1);
+        let room = Arc::new(Room::new(settings.join.closed_evidence_max()));
         let (shards, outlets): (Vec<_>, Vec<_>) = (0..count).map(|_| Inlet::new()).unzip();
         for (index, (inbox, questions)) in outlets.into_iter().enumerate() {
             let table = Table::new(settings.for_shard(), Shard { index, count });
-            let post = Post::new(&shards, waiting_max(count), Arc::clone(&self.lost_mail));
-            let (finisher, halt) = (finisher.clone(), self.tokens.halt.clone());
-            let shard = ShardLoop::new(table, Ends { inbox, questions, post, finisher, halt });
+            let post = Post::new(&shards, mail_max(count), Arc::clone(&self.lost_mail));
+            let (finisher, room) = (finisher.clone(), Arc::clone(&room));
+            let halt = self.tokens.halt.clone();
+            let ends = Ends { inbox, questions, post, finisher, room, halt };
+            let shard = ShardLoop::new(table, ends);
             self.threads
                 .spawn(&format!("join-{index}"), move || shard.run())
                 .map_err(Error::Thread)?;
@@ -295,6 +298,7 @@ impl Parts {
             keeper,
             commit: settings.index.commit,
             holding: Arc::clone(&holding),
+            room,
             account: Arc::clone(&account),
             log: self.log.clone(),
             cursor,

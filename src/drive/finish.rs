@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::shed::Shed;
-use super::{UNCOMMITTED_MAX, now};
+use super::{Room, UNCOMMITTED_MAX, now};
 use crate::evidence::{JourneyId, Kind, Nanos, Place, Position, Signal, Symbols};
 use crate::index::Keeper;
 use crate::join::{Journey, hops};
@@ -43,6 +43,8 @@ pub(crate) struct Finish {
     pub(crate) keeper: Option<Keeper>,
     pub(crate) commit: Duration,
     pub(crate) holding: Arc<Holding>,
+    /// What the shards took for their journeys.
+    pub(crate) room: Arc<Room>,
     pub(crate) account: Arc<Account>,
     pub(crate) log: Log,
     pub(crate) cursor: Cursor,
@@ -100,13 +102,19 @@ impl Finish {
                 }
             }
         }
-        while self.keeper.as_ref().is_some_and(|keeper| keeper.waiting() >= UNCOMMITTED_MAX) {
+        while self.is_full() && !self.settle(now) {
             // What is not committed at the end is read from the log at the next start.
-            if !self.settle(now) && self.halt.is_cancelled() {
+            if self.halt.is_cancelled() {
                 return;
             }
             std::thread::park_timeout(PAUSE);
         }
+    }
+
+    /// Whether so much waits for a commit that nothing more may.
+    fn is_full(&self) -> bool {
+        let waiting = self.keeper.as_ref().map_or(0, Keeper::waiting);
+        waiting >= UNCOMMITTED_MAX || waiting > 0 && self.room.is_short()
     }
 
     fn journey(&mut self, journey: &Arc<Journey>, now: Nanos) {
@@ -151,12 +159,14 @@ impl Finish {
     }
 
     fn done(&self, journey: &Journey) {
+        self.room.give(journey);
         for (signal, items) in self.settled(journey) {
             self.account.done(signal, items);
         }
     }
 
     fn lost(&self, journey: &Journey, reason: Reason) {
+        self.room.give(journey);
         for (signal, items) in self.settled(journey) {
             self.account.lost(signal, reason, items);
         }

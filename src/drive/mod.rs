@@ -2,9 +2,9 @@
 //!
 //! In: what the stage before made. Out: what the stage after takes. Each file is one loop with the
 //! queue in front of it; `pipeline` makes the queues and starts the loops.
-//! Holds what is in the queues: `INBOX_MAX` inputs for a shard, `waiting_max` messages
-//! that it could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that
-//! wait for a commit. A full queue waits, back to the log, which is read later then.
+//! Holds what is in the queues: `INBOX_MAX` inputs for a shard, `mail_max` messages that
+//! it could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that wait for
+//! a commit, both with no more evidence together than a [`Room`] has. A full queue waits, back to the log, which is read later then.
 
 mod check;
 mod delivered;
@@ -18,6 +18,7 @@ mod memory;
 mod post;
 mod reload;
 mod repeats;
+mod room;
 mod shard;
 mod shed;
 mod tasks;
@@ -36,6 +37,7 @@ pub(crate) use memory::guard;
 pub(crate) use post::Post;
 pub(crate) use reload::{Reloader, SetLevel};
 pub(crate) use repeats::Repeats;
+pub(crate) use room::Room;
 pub(crate) use shard::{Ends, Inlet, Input, ShardLoop, ask};
 pub(crate) use shed::Shed;
 pub(crate) use tasks::{Lane, Tasks, Threads, Tokens};

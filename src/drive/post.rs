@@ -77,7 +77,7 @@ mod tests {
 
     use tokio_util::sync::CancellationToken;
 
-    use super::super::{Ends, Finished, ShardLoop};
+    use super::super::{Ends, Finished, Room, ShardLoop};
     use super::*;
     use crate::evidence::{Evidence, Facts, Keys, Nanos, Position, RequestKey, TraceId};
     use crate::join::tests::settings;
@@ -187,7 +187,9 @@ mod tests {
         let lost = Arc::<LostMail>::default();
         let (finisher, finished) = sync_channel(100);
         let post = Post::new(&[unused, peer], 3, Arc::clone(&lost));
-        let ends = Ends { inbox, questions, post, finisher, halt: CancellationToken::new() };
+        let room = Arc::new(Room::new(1000));
+        let halt = CancellationToken::new();
+        let ends = Ends { inbox, questions, post, finisher, room, halt };
         let table = Table::new(settings(), Shard { index: 0, count: COUNT });
         let list = (0..10).map(evidence).collect();
         own.evidence.try_send(Input::Evidence(list)).unwrap_or_else(|_| panic!("there is room"));

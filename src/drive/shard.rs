@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finished, Post, QUESTIONS_MAX, now};
+use super::{Finished, Post, QUESTIONS_MAX, Room, now};
 use crate::evidence::{Evidence, JourneyId, Nanos, RequestKey};
 use crate::join::{Held, INBOX_MAX, Journey, Mail, Out, Table};
 use crate::ledger::Reason;
@@ -82,6 +82,7 @@ pub(crate) struct Ends {
     pub(crate) questions: Receiver<Question>,
     pub(crate) post: Post,
     pub(crate) finisher: SyncSender<Finished>,
+    pub(crate) room: Arc<Room>,
     /// The gateway stops.
     pub(crate) halt: CancellationToken,
 }
@@ -145,6 +146,7 @@ impl ShardLoop {
             alive &= self.ends.finisher.send(Finished::Copied(place, kind)).is_ok();
         }
         for journey in self.out.closed.drain(..) {
+            alive &= self.ends.room.take(&journey, &self.ends.halt);
             alive &= self.ends.finisher.send(Finished::Journey(journey)).is_ok();
         }
         for id in self.out.retracted.drain(..) {

@@ -81,6 +81,13 @@ impl Journey {
         journey
     }
 
+    /// What it takes of memory, in evidence.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        // What is kept beside the evidence takes as much as four.
+        self.evidence.len().saturating_add(4)
+    }
+
     /// Where what came since the revision before lies.
     pub fn fresh(&self) -> impl Iterator<Item = Place> {
         let (all, these) = match &self.fresh {

@@ -34,9 +34,6 @@ pub(super) struct Lately {
     remember: Duration,
 }
 
-/// What is kept of a journey beside its evidence takes as much as so many evidence.
-const JOURNEY: u64 = 4;
-
 #[derive(Debug)]
 struct Listed {
     /// `None` where the place is free.
@@ -48,8 +45,7 @@ struct Listed {
 impl Remembered {
     /// In evidence.
     fn weight(&self) -> u64 {
-        let evidence = u64::try_from(self.journey.evidence.len()).unwrap_or(u64::MAX);
-        evidence.saturating_add(JOURNEY)
+        u64::try_from(self.journey.weight()).unwrap_or(u64::MAX)
     }
 }
 
@@ -179,7 +175,7 @@ mod tests {
     #[test]
     fn the_oldest_makes_room_and_one_that_closed_again_is_new() {
         // Room for three journeys of one evidence.
-        let mut lately = lately(3 * (1 + JOURNEY), 60);
+        let mut lately = lately(3 * (1 + 4), 60);
         for number in [0, 1, 2, 0, 3] {
             lately.keep(closed(number, 1, 0));
         }
@@ -189,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_journey_larger_than_all_room_is_not_remembered() {
-        let mut lately = lately(3 + JOURNEY, 60);
+        let mut lately = lately(3 + 4, 60);
         lately.keep(closed(0, 4, 0));
         assert!(lately.get(id(0), seconds(0)).is_none());
         assert_eq!((lately.evidence, lately.places.len()), (0, 0));
@@ -219,7 +215,7 @@ mod tests {
                     _ => {
                         lately.keep(closed(number, evidence, now));
                         model.retain(|&(known, _, _)| known != number);
-                        model.push((number, u64::from(evidence) + JOURNEY, now));
+                        model.push((number, u64::from(evidence) + 4, now));
                     }
                 }
                 while model.iter().map(|(_, weight, _)| weight).sum::<u64>() > evidence_max {

@@ -65,7 +65,7 @@ pub enum Subject {
 
 /// Messages that wait at each of so many shards for the others. More are lost, and counted.
 #[must_use]
-pub fn waiting_max(shards: usize) -> usize {
+pub fn mail_max(shards: usize) -> usize {
     // What one shard tells itself goes no way.
     if shards < 2 { 0 } else { (MAIL_MAX / shards).max(PIECE_MAX) }
 }

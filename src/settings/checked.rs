@@ -241,6 +241,20 @@ pub struct Join {
     pub socket_slack: Duration,
 }
 
+impl Join {
+    /// Evidence that waits for a weak key.
+    #[must_use]
+    pub fn waiting_max(&self) -> usize {
+        self.evidence_max / 8
+    }
+
+    /// Evidence of journeys that closed and are not finished; one journey may be larger.
+    #[must_use]
+    pub fn closed_evidence_max(&self) -> usize {
+        self.evidence_max / 4
+    }
+}
+
 /// `measure`: histograms per hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::checked::Settings;
 use super::unit::show_bytes;
 use crate::export::context_bytes;
-use crate::join::{INBOX_MAX, Mail, PIECE_MAX, waiting_max};
+use crate::join::{INBOX_MAX, Mail, PIECE_MAX, mail_max};
 use crate::wire::zstd::IDLE_BYTES_MAX;
 
 const EVIDENCE_BYTES: u64 = 96;
@@ -15,6 +15,9 @@ const BINDING_BYTES: u64 = 96;
 const SYMBOL_BYTES: u64 = 320;
 /// A request's digest and what became of it, in a table that may be half empty, and its turn.
 const REPEAT_BYTES: u64 = 192;
+/// Evidence that waits for a weak key, and a note that it may come, each in a queue that may be half
+/// empty.
+const WAITING_BYTES: u64 = 512;
 /// What waits in front of a shard.
 const INBOX_BYTES: u64 = (INBOX_MAX * PIECE_MAX * size_of::<Mail>()) as u64;
 /// A message that waits, in a queue that may be half empty.
@@ -79,11 +82,14 @@ impl Settings {
     }
 
     /// What journeys take, open and closed, and what is measured and found of them.
-    fn joined(&self) -> [Bound; 9] {
+    fn joined(&self) -> [Bound; 11] {
         let (limit, join) = (&self.limit, &self.join);
         let windows = wide(self.measure.windows).saturating_add(1);
         let series = windows.saturating_mul(SERIES_WINDOW_BYTES);
-        let mail = wide(join.shards.saturating_mul(waiting_max(join.shards)));
+        let mail = wide(join.shards.saturating_mul(mail_max(join.shards)));
+        // Each shard may be handing one over that is larger.
+        let larger = join.shards.saturating_mul(join.journey_evidence_max);
+        let closed = join.closed_evidence_max().saturating_add(larger);
         let index = if self.index.enabled { wide(self.index.memory) } else { 0 };
         [
             bound("limit.symbols_max", wide(limit.symbols_max), SYMBOL_BYTES),
@@ -91,6 +97,8 @@ impl Settings {
             bound("join.shards", wide(join.shards), INBOX_BYTES),
             bound("join.shards, mail", mail, MAIL_BYTES),
             bound("join.evidence_max", wide(join.evidence_max), EVIDENCE_BYTES),
+            bound("join.evidence_max, waiting", wide(join.waiting_max()), WAITING_BYTES),
+            bound("join.evidence_max, closed", wide(closed), EVIDENCE_BYTES),
             bound("join.journeys_max", wide(join.journeys_max), JOURNEY_BYTES),
             bound("join.bindings_max", join.bindings_max, BINDING_BYTES),
             bound("join.remembered_evidence_max", join.remembered_evidence_max, EVIDENCE_BYTES),

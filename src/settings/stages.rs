@@ -112,7 +112,7 @@ impl Settings {
             journeys_max: share(self.join.journeys_max),
             journey_evidence_max: self.join.journey_evidence_max,
             journey_keys_max: 64,
-            waiting_max: share(self.join.evidence_max / 4),
+            waiting_max: share(self.join.waiting_max()),
             bindings_max: share(bindings),
             key_bindings_max: 64,
             remembered_evidence_max: share(remembered) as u64,

@@ -646,6 +646,8 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
         "join.shards 20MiB",
         "join.shards, mail 30.5MiB",
         "join.evidence_max 91.5MiB",
+        "join.evidence_max, waiting 61.0MiB",
+        "join.evidence_max, closed 24.7MiB",
         "join.journeys_max 48.8MiB",
         "join.bindings_max 45.7MiB",
         "join.remembered_evidence_max 45.7MiB",
@@ -681,7 +683,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 744.2MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 830.0MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 

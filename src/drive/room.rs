@@ -1,0 +1,102 @@
+//! Room for journeys that closed and are not finished: a bound on their evidence, wherever they are.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::join::Journey;
+
+/// How often whoever waits looks whether the gateway stops.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Shared by the shards, which take, and the finisher, which gives back.
+#[derive(Debug)]
+pub(crate) struct Room {
+    used: Mutex<usize>,
+    freed: Condvar,
+    evidence_max: usize,
+}
+
+impl Room {
+    pub(crate) fn new(evidence_max: usize) -> Self {
+        Self { used: Mutex::default(), freed: Condvar::new(), evidence_max }
+    }
+
+    /// Waits for room for a journey. One that is larger than all room waits until it is alone.
+    /// False when the gateway stops meanwhile.
+    pub(super) fn take(&self, journey: &Journey, halt: &CancellationToken) -> bool {
+        let weight = journey.weight();
+        let mut used = self.used();
+        while *used > 0 && used.saturating_add(weight) > self.evidence_max {
+            if halt.is_cancelled() {
+                return false;
+            }
+            let waited = self.freed.wait_timeout(used, LOOK);
+            used = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *used = used.saturating_add(weight);
+        true
+    }
+
+    /// A journey is finished.
+    pub(super) fn give(&self, journey: &Journey) {
+        let mut used = self.used();
+        *used = used.saturating_sub(journey.weight());
+        self.freed.notify_all();
+    }
+
+    /// Whether so much is taken that what can be finished should be.
+    pub(super) fn is_short(&self) -> bool {
+        *self.used() > self.evidence_max / 2
+    }
+
+    fn used(&self) -> MutexGuard<'_, usize> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+    use crate::evidence::{Facts, Place, Position};
+    use crate::join::Home;
+
+    /// A journey that weighs four and so many.
+    fn journey(evidence: u64) -> Journey {
+        let place = |at| Place { batch: Position(at), offset: 0 };
+        let evidence = (0..evidence).map(|at| (Facts::default(), place(at))).collect();
+        Journey::new(Home::Alone(place(0)), evidence)
+    }
+
+    #[test]
+    fn who_finds_no_room_waits_until_a_journey_is_finished() {
+        let (room, halt) = (Arc::new(Room::new(10)), CancellationToken::new());
+        let small = journey(1);
+        assert!(room.take(&small, &halt) && !room.is_short());
+        assert!(room.take(&small, &halt) && room.is_short());
+        let third = {
+            let room = Arc::clone(&room);
+            thread::spawn(move || room.take(&journey(1), &CancellationToken::new()))
+        };
+        thread::park_timeout(Duration::from_millis(20));
+        assert!(!third.is_finished());
+
+        room.give(&small);
+
+        assert!(third.join().unwrap() && room.is_short());
+    }
+
+    #[test]
+    fn a_journey_larger_than_all_room_goes_alone() {
+        let (room, halt) = (Room::new(3), CancellationToken::new());
+        assert!(room.take(&journey(9), &halt));
+        halt.cancel();
+        assert!(!room.take(&journey(9), &halt));
+        room.give(&journey(9));
+        assert!(room.take(&journey(9), &halt));
+    }
+}
