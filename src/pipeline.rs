@@ -149,6 +149,7 @@ impl Gateway {
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
             policy: Arc::clone(&policy),
             lost_mail: Arc::clone(&parts.lost_mail),
+            mail_max: MAIL_MAX,
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });

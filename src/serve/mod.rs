@@ -112,6 +112,8 @@ pub struct Sources {
     pub policy: Arc<ArcSwap<Policy>>,
     /// What the shards of the join never heard of each other.
     pub lost_mail: Arc<LostMail>,
+    /// How many messages may wait for one of them.
+    pub mail_max: usize,
     /// What redaction hid.
     pub redacted: Arc<Redacted>,
     /// Whether the gateway takes requests.

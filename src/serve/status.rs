@@ -134,6 +134,8 @@ pub(crate) struct JoinPart {
     bindings: usize,
     /// Messages between shards that were lost, by subject.
     lost_mail: BTreeMap<&'static str, u64>,
+    /// How many messages of one shard may wait for another.
+    mail_max: usize,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -227,7 +229,8 @@ fn gather(sources: &Sources, held: Option<&Held>) -> Status {
 fn join(sources: &Sources, held: &Held) -> JoinPart {
     let Held { journeys: open_journeys, evidence, waiting, bindings, .. } = *held;
     let lost_mail = sources.lost_mail.counts().collect();
-    JoinPart { open_journeys, evidence, waiting, bindings, lost_mail }
+    let mail_max = sources.mail_max;
+    JoinPart { open_journeys, evidence, waiting, bindings, lost_mail, mail_max }
 }
 
 fn ledger(ledger: &Ledger) -> LedgerPart {

@@ -120,6 +120,9 @@ pub(crate) struct Join {
     pub(crate) evidence: u64,
     pub(crate) waiting: u64,
     pub(crate) bindings: u64,
+    /// By subject.
+    pub(crate) lost_mail: Reasons,
+    pub(crate) mail_max: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
