@@ -36,7 +36,7 @@ use crate::receive;
 use crate::receive::{Intake, Listener};
 use crate::redact::Policy;
 use crate::serve;
-use crate::serve::{LostMail, Redacted, Sources};
+use crate::serve::{Redacted, Sources, Unjoined};
 use crate::settings;
 use crate::settings::{Ack, Loaded, Settings};
 
@@ -148,8 +148,7 @@ impl Gateway {
             reload: Arc::clone(&reloader).handle(),
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
             policy: Arc::clone(&policy),
-            lost_mail: Arc::clone(&parts.lost_mail),
-            mail_max: MAIL_MAX,
+            unjoined: parts.unjoined.clone(),
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });
@@ -216,7 +215,7 @@ struct Parts {
     symbols: Arc<Symbols>,
     measures: Arc<Mutex<Hops>>,
     redacted: Arc<Redacted>,
-    lost_mail: Arc<LostMail>,
+    unjoined: Unjoined,
     log: Log,
     exporters: Arc<Exporters>,
     tokens: Tokens,
@@ -250,7 +249,7 @@ impl Parts {
             symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
             measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
             redacted: Arc::default(),
-            lost_mail: Arc::default(),
+            unjoined: Unjoined { mail_max: MAIL_MAX, ..Unjoined::default() },
             log,
             exporters: Arc::new(exporters),
             threads: Threads::new(tokens.failed.clone()),
@@ -280,9 +279,10 @@ impl Parts {
         let (shards, outlets): (Vec<_>, Vec<_>) = (0..count).map(|_| Inlet::new()).unzip();
         for (index, (inbox, questions)) in outlets.into_iter().enumerate() {
             let table = Table::new(settings.for_shard(), Shard { index, count });
-            let post = Post::new(&shards, MAIL_MAX, Arc::clone(&self.lost_mail));
+            let post = Post::new(&shards, MAIL_MAX, Arc::clone(&self.unjoined.lost_mail));
             let (finisher, halt) = (finisher.clone(), self.tokens.halt.clone());
             let shard = ShardLoop::new(table, Ends { inbox, questions, post, finisher, halt });
+            self.unjoined.forgotten.push(shard.forgotten());
             self.threads
                 .spawn(&format!("join-{index}"), move || shard.run())
                 .map_err(Error::Thread)?;

@@ -2,7 +2,7 @@
 
 use super::rates::{PerSecond, Rates};
 use super::show::{age, count, many, percent, size};
-use super::snapshot::{Reasons, Snapshot, total};
+use super::snapshot::{Join, Reasons, Snapshot, total};
 
 /// A destination that restarts comes back within this.
 const PATIENCE_NS: u64 = 60 * 1_000_000_000;
@@ -47,7 +47,7 @@ pub(crate) fn findings(before: Option<&Snapshot>, now: &Snapshot) -> Vec<Finding
     log(now, &mut found);
     doors(now, &rates, &mut found);
     exports(now, &mut found);
-    mail(now, &rates, &mut found);
+    join(now, &rates, &mut found);
     index(now, &mut found);
     losses(&rates, &mut found);
     memory(now, &mut found);
@@ -152,8 +152,23 @@ fn exports(now: &Snapshot, found: &mut Found) {
     }
 }
 
-fn mail(now: &Snapshot, rates: &Rates, found: &mut Found) {
-    let Some(join) = now.join.as_ref().filter(|join| total(&join.lost_mail) > 0) else { return };
+/// That a connection which is kept alive has more bindings than a key may have is no finding: its
+/// oldest are of requests long over.
+fn join(now: &Snapshot, rates: &Rates, found: &mut Found) {
+    let Some(join) = &now.join else { return };
+    if total(&join.lost_mail) > 0 {
+        mail(join, rates, found);
+    }
+    let forgotten = join.forgotten_bindings.get("bindings_full").copied().unwrap_or(0);
+    if forgotten > 0 {
+        let bindings = many(forgotten, "binding");
+        found.know(format!(
+            "{bindings} forgotten for join.bindings_max: late evidence may stand in a journey of its own"
+        ));
+    }
+}
+
+fn mail(join: &Join, rates: &Rates, found: &mut Found) {
     let (subjects, most) = (reasons(&join.lost_mail), count(join.mail_max));
     let then = what_lost_mail_does(&join.lost_mail);
     if rates.lost_mail.is_zero() {
@@ -412,6 +427,15 @@ mod tests {
         let text = "shards of the join lost 3 messages to each other since the start: ask 1, \
                     bind 2; evidence is lost, or may stand in a journey of its own";
         assert_eq!(found_in(&[(ask, json!(1)), (bind, json!(2))]), [know(text)]);
+    }
+
+    #[test]
+    fn bindings_that_were_forgotten_because_all_were_taken_are_good_to_know() {
+        let all = [("/join/forgotten_bindings/bindings_full", json!(1200))];
+        let text = "1,200 bindings forgotten for join.bindings_max: late evidence may stand in a \
+                    journey of its own";
+        assert_eq!(found_in(&all), [know(text)]);
+        assert_eq!(found_in(&[("/join/forgotten_bindings/key_full", json!(1200))]), []);
     }
 
     #[test]

@@ -123,6 +123,7 @@ pub(crate) struct Join {
     /// By subject.
     pub(crate) lost_mail: Reasons,
     pub(crate) mail_max: u64,
+    pub(crate) forgotten_bindings: Reasons,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
