@@ -1,13 +1,14 @@
 //! The program as a person meets it.
 
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
-use crate::support::dead_address;
 use crate::support::gateway::Gateway;
 use crate::support::otlp::{send_traces, span, traces};
+use crate::support::{dead_address, eventually};
 
 fn hopline(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hopline")).args(arguments).output().unwrap()
@@ -217,7 +218,28 @@ fn a_file_of_a_destination_and_one_to_follow_are_looked_at_by_a_check() {
         let said = text(&checked.stderr);
         assert_eq!(checked.status.success(), expected.is_empty(), "{own:?} {said}");
         assert!(said.contains(&expected), "{said}, not {expected}");
+        let tried_again = "a start would go on without this file, and try it again: ";
+        assert_eq!(said.contains(tried_again), !expected.is_empty(), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_start_goes_on_without_the_files_that_only_a_check_refuses() {
+    let (_folder, path) = files();
+    let tempo = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("export.otlp.tempo.endpoint=https://{}", tempo.local_addr().unwrap());
+    let ca = format!("export.otlp.tempo.ca_file={}", path("none"));
+    let follow = format!("receive.flows.follow={}", path(""));
+    let gateway = Gateway::start(&[&endpoint, &ca, &follow]).await;
+    let request = traces("shop", vec![span(1, 1, 0, 2, 1)]);
+    send_traces(&gateway.grpc(), request).await.unwrap();
+
+    let said = eventually("the destination is tried", || async {
+        let status = gateway.get("/api/v1/status").await;
+        status["exports"][0]["last_error"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(said.contains(&format!("cannot use {}", path("none"))), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Evidence of every sort ends in one journey.
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
 
 use crate::support::gateway::Gateway;
@@ -109,6 +110,34 @@ async fn late_evidence_amends_the_journey_that_it_belongs_to() {
     gateway.settled().await;
     let all = gateway.get("/api/v1/search?q=").await;
     assert_eq!(all["hits"].as_array().unwrap().len(), 1, "{all}");
+}
+
+#[tokio::test]
+async fn bindings_that_find_no_room_are_counted_by_the_bound_that_was_reached() {
+    let gateway = Gateway::start(&["join.shards=1", "join.bindings_max=70"]).await;
+    let one = |number: u64| span(u128::from(number), number, 0, 2, 1);
+    let by_request = (1..=100).map(|number| {
+        let id = format!("request-{number}");
+        Span { attributes: vec![attribute("http.request.header.x-request-id", &id)], ..one(number) }
+    });
+    send_traces(&gateway.grpc(), traces("shop", by_request.collect())).await.unwrap();
+
+    let forgotten = async || gateway.settled().await["join"]["forgotten_bindings"].clone();
+    assert_eq!(forgotten().await, json!({"bindings_full": 30, "key_full": 0}));
+    let metrics = http::get(&gateway.api("/metrics")).await.unwrap();
+    let metrics = metrics.text;
+    let name = "hopline_join_forgotten_bindings_total";
+    assert!(metrics.contains(&format!("{name}{{reason=\"bindings_full\"}} 30\n")), "{metrics}");
+    assert!(metrics.contains(&format!("{name}{{reason=\"key_full\"}} 0\n")), "{metrics}");
+    // The next are of one connection, which has room for 64: 36 find none, and all of the first go.
+    let by_connection = (101..=200_u128).map(|number| {
+        let mut access = access();
+        access.trace_id = number.to_be_bytes().to_vec();
+        access.attributes.retain(|it| it.key != "request_id");
+        access
+    });
+    send_logs(&gateway.grpc(), logs("envoy", by_connection.collect())).await.unwrap();
+    assert_eq!(forgotten().await, json!({"bindings_full": 100, "key_full": 36}));
 }
 
 /// A time of this century, in UTC.

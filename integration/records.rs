@@ -181,16 +181,17 @@ async fn every_kind_of_cut_is_counted_whatever_it_is_cut_from() {
     assert_eq!(counts, expected);
 }
 
-/// The same in JSON, where an id is a text that may be no hex.
+/// The same in JSON, where an id is a text that may be no hex, or is no text.
 #[tokio::test]
 async fn an_id_that_is_none_in_json_costs_its_span_or_goes_by_itself() {
     let (sink, gateway) = with_sink(&[]).await;
     let (trace, span) = (r#""0102030405060708090a0b0c0d0e0f10""#, r#""0102030405060708""#);
     let right =
-        format!(r#"{{"name":"right","traceId":{trace},"spanId":{span},"parentSpanId":"7"}}"#);
+        format!(r#"{{"name":"right","traceId":{trace},"spanId":{span},"parentSpanId":[]}}"#);
     let odd = format!(r#"{{"traceId":"abc","spanId":{span}}}"#);
     let no_hex = format!(r#"{{"traceId":{trace},"spanId":"zzzzzzzzzzzzzzzz"}}"#);
-    let spans = format!("[{odd},{right},{no_hex}]");
+    let no_text = format!(r#"{{"traceId":5,"spanId":{span}}}"#);
+    let spans = format!("[{odd},{right},{no_hex},{no_text}]");
     let traces = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":{spans}}}]}}]}}"#);
     let record = format!(r#"{{"traceId":"no hex","spanId":{span},"severityText":"INFO"}}"#);
     let logs = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{record}]}}]}}]}}"#);
@@ -201,7 +202,8 @@ async fn an_id_that_is_none_in_json_costs_its_span_or_goes_by_itself() {
     };
     let (traces, logs) = (post("traces", traces).await, post("logs", logs).await);
 
-    let partial = serde_json::json!({ "rejectedSpans": "2", "errorMessage": WHY });
+    let why = WHY.replace("2 spans", "3 spans").replacen("(1)", "(2)", 1);
+    let partial = serde_json::json!({ "rejectedSpans": "3", "errorMessage": why });
     assert_eq!((traces.status, &traces.json()["partialSuccess"]), (200, &partial));
     assert_eq!((logs.status, logs.json()), (200, serde_json::json!({})));
     let status = gateway.settled().await;

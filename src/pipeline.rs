@@ -36,7 +36,7 @@ use crate::receive;
 use crate::receive::{Intake, Listener};
 use crate::redact::Policy;
 use crate::serve;
-use crate::serve::{LostMail, Redacted, Sources};
+use crate::serve::{Redacted, Sources, Unjoined};
 use crate::settings;
 use crate::settings::{Ack, Loaded, Settings};
 
@@ -148,7 +148,7 @@ impl Gateway {
             reload: Arc::clone(&reloader).handle(),
             bounds: settings.memory().into_iter().map(|it| (it.name, it.bytes)).collect(),
             policy: Arc::clone(&policy),
-            lost_mail: Arc::clone(&parts.lost_mail),
+            unjoined: parts.unjoined.clone(),
             redacted: Arc::clone(&parts.redacted),
             ready: AtomicBool::new(false),
         });
@@ -215,7 +215,7 @@ struct Parts {
     symbols: Arc<Symbols>,
     measures: Arc<Mutex<Hops>>,
     redacted: Arc<Redacted>,
-    lost_mail: Arc<LostMail>,
+    unjoined: Unjoined,
     log: Log,
     exporters: Arc<Exporters>,
     tokens: Tokens,
@@ -249,7 +249,10 @@ impl Parts {
             symbols: Arc::new(Symbols::new(settings.limit.symbols_max)),
             measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
             redacted: Arc::default(),
-            lost_mail: Arc::default(),
+            unjoined: Unjoined {
+                mail_max: mail_max(settings.join.shards.max(1)),
+                ..Unjoined::default()
+            },
             log,
             exporters: Arc::new(exporters),
             threads: Threads::new(tokens.failed.clone()),
@@ -280,11 +283,12 @@ impl Parts {
         let (shards, outlets): (Vec<_>, Vec<_>) = (0..count).map(|_| Inlet::new()).unzip();
         for (index, (inbox, questions)) in outlets.into_iter().enumerate() {
             let table = Table::new(settings.for_shard(), Shard { index, count });
-            let post = Post::new(&shards, mail_max(count), Arc::clone(&self.lost_mail));
+            let post = Post::new(&shards, mail_max(count), Arc::clone(&self.unjoined.lost_mail));
             let (finisher, room) = (finisher.clone(), Arc::clone(&room));
             let halt = self.tokens.halt.clone();
             let ends = Ends { inbox, questions, post, finisher, room, halt };
             let shard = ShardLoop::new(table, ends);
+            self.unjoined.forgotten.push(shard.forgotten());
             self.threads
                 .spawn(&format!("join-{index}"), move || shard.run())
                 .map_err(Error::Thread)?;

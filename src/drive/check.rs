@@ -1,14 +1,15 @@
 //! Whether a gateway could start with the files that its settings name.
 
 use super::{Error, Gates};
+use crate::export;
 use crate::receive;
 use crate::redact::Policy;
 use crate::settings::Settings;
 
 /// Reads those files as a start does, and makes nothing: no folder, no key, no connection.
 ///
-/// A start goes on without the certificates of a destination, which it tries again; here they are
-/// refused in the words that its status would have.
+/// A start goes on without the certificates of a destination, and without a file to follow, and tries
+/// them again; here they are refused in the words that its status and its log would have.
 ///
 /// # Errors
 /// With the first file that cannot be used.
@@ -17,7 +18,14 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     let key = settings.kept_pseudonym_key();
     let key = key.map_err(|error| Error::Key(settings.data_dir.clone(), error))?;
     Policy::new(&settings.for_redact(key.unwrap_or_default()))?;
-    settings.receive.follow.iter().try_for_each(|path| receive::can_follow(path))?;
-    settings.export.iter().try_for_each(|destination| destination.for_export().check())?;
+    for path in &settings.receive.follow {
+        receive::can_follow(path).map_err(|error| Error::TriedAgain(error.into()))?;
+    }
+    for destination in &settings.export {
+        destination.for_export().check().map_err(|error| match error {
+            export::Error::Tls { .. } => Error::TriedAgain(error.into()),
+            export::Error::Endpoint { .. } | export::Error::Proxy { .. } => error.into(),
+        })?;
+    }
     Ok(())
 }

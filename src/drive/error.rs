@@ -22,6 +22,9 @@ pub enum Error {
     /// A destination.
     #[error(transparent)]
     Export(#[from] export::Error),
+    /// A file that only a check refuses.
+    #[error("a start would go on without this file, and try it again")]
+    TriedAgain(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key of the pseudonyms.
     #[error("cannot make or read the key of the pseudonyms in {0}")]
     Key(PathBuf, #[source] io::Error),

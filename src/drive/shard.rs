@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Finished, Post, QUESTIONS_MAX, Room, now};
 use crate::evidence::{Evidence, JourneyId, Nanos, RequestKey};
-use crate::join::{Held, INBOX_MAX, Journey, Mail, Out, Table};
+use crate::join::{Forgotten, Held, INBOX_MAX, Journey, Mail, Out, Table};
 use crate::ledger::Reason;
-use crate::serve::{Found, Wanted};
+use crate::serve::{ForgottenBindings, Found, Wanted};
 
 /// How often windows are looked at when nothing comes.
 const TICK: Duration = Duration::from_millis(50);
@@ -73,6 +73,7 @@ pub(crate) struct ShardLoop {
     table: Table,
     ends: Ends,
     out: Out,
+    forgotten: Arc<ForgottenBindings>,
     expired: Nanos,
 }
 
@@ -89,7 +90,13 @@ pub(crate) struct Ends {
 
 impl ShardLoop {
     pub(crate) fn new(table: Table, ends: Ends) -> Self {
-        Self { table, ends, out: Out::default(), expired: Nanos::default() }
+        let (out, forgotten, expired) = (Out::default(), Arc::default(), Nanos::default());
+        Self { table, ends, out, forgotten, expired }
+    }
+
+    /// What it will have forgotten.
+    pub(crate) fn forgotten(&self) -> Arc<ForgottenBindings> {
+        Arc::clone(&self.forgotten)
     }
 
     /// Joins until the gateway stops. What is open then is read from the log at the next start.
@@ -154,6 +161,10 @@ impl ShardLoop {
         }
         for (place, _, reason) in self.out.lost.drain(..) {
             alive &= self.ends.finisher.send(Finished::Lost(place, reason)).is_ok();
+        }
+        let forgotten = std::mem::take(&mut self.out.forgotten);
+        if forgotten != Forgotten::default() {
+            self.forgotten.add(forgotten);
         }
         for (shard, mail) in self.out.mail.drain(..) {
             self.ends.post.put(shard, mail);

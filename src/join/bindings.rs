@@ -42,6 +42,15 @@ pub(super) type Interval = (Nanos, Nanos);
 /// With more candidates a guess is worse than none.
 pub(super) const CANDIDATES_MAX: usize = 3;
 
+/// Bindings that were forgotten before their time, by the bound that was reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The shard had `bindings_max`: its oldest went.
+    pub bindings_full: u64,
+    /// The key had `key_bindings_max`: its oldest went.
+    pub key_full: u64,
+}
+
 /// All bindings of one shard.
 #[derive(Debug)]
 pub(super) struct Bindings {
@@ -120,8 +129,14 @@ impl Bindings {
         self.count
     }
 
-    /// Adds a binding, or widens it, and tells until when evidence may ask for its key.
-    pub(super) fn bind(&mut self, binding: &Binding, now: Nanos) -> Option<Nanos> {
+    /// Adds a binding, or widens it, and tells until when evidence may ask for its key. What there
+    /// is no room for any more is added to `forgotten`.
+    pub(super) fn bind(
+        &mut self,
+        binding: &Binding,
+        now: Nanos,
+        forgotten: &mut Forgotten,
+    ) -> Option<Nanos> {
         let id = binding.home.id();
         if let Some(old) = binding.replaces {
             self.unbind(binding.key, old);
@@ -138,14 +153,18 @@ impl Bindings {
         if known.bound.len() >= self.key_max.max(1) {
             known.bound.remove(0);
             self.count -= 1;
+            forgotten.key_full += 1;
         }
         let (home, from, to) = (binding.home, binding.from, binding.to);
         known.bound.push(Bound { home, from, to, seen: now });
         self.count += 1;
         self.order.push_back(Made { seen: now, key: binding.key, home: id });
         while self.order.len() > self.max {
-            if let Some(oldest) = self.order.pop_front() {
-                self.unbind(oldest.key, oldest.home);
+            // What is named there may be gone: then nothing is forgotten.
+            if let Some(oldest) = self.order.pop_front()
+                && self.unbind(oldest.key, oldest.home)
+            {
+                forgotten.bindings_full += 1;
             }
         }
         until
@@ -205,7 +224,9 @@ impl Bindings {
             match self.seen(made) {
                 // It was seen again since; this is its place in the order now.
                 Some(seen) if seen > made.seen => self.order.push_back(Made { seen, ..made }),
-                Some(_) => self.unbind(made.key, made.home),
+                Some(_) => {
+                    self.unbind(made.key, made.home);
+                }
                 None => {}
             }
         }
@@ -226,14 +247,18 @@ impl Bindings {
         bound.iter().find(|bound| bound.home.id() == made.home).map(|bound| bound.seen)
     }
 
-    fn unbind(&mut self, key: WeakKey, home: JourneyId) {
+    /// Answers whether there was such a binding.
+    fn unbind(&mut self, key: WeakKey, home: JourneyId) -> bool {
+        let mut is_there = false;
         if let Some(known) = self.known.get_mut(&key)
             && let Some(at) = known.bound.iter().position(|bound| bound.home.id() == home)
         {
             known.bound.remove(at);
             self.count -= 1;
+            is_there = true;
         }
         self.tidy(key);
+        is_there
     }
 
     fn tidy(&mut self, key: WeakKey) {

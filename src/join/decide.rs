@@ -148,7 +148,7 @@ impl Table {
     }
 
     fn bind(&mut self, binding: &Binding, out: &mut Out) {
-        if let Some(until) = self.bindings.bind(binding, self.now) {
+        if let Some(until) = self.bindings.bind(binding, self.now, &mut out.forgotten) {
             let home = binding.home;
             self.send_home(home, Mail::Await { home, until }, out);
         }

@@ -34,7 +34,7 @@ pub(crate) mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bindings::{Binding, WeakKey};
+pub use bindings::{Binding, Forgotten, WeakKey};
 pub use home::{Home, Shard};
 pub use hops::{Hop, Sides, hops};
 pub use journey::{Closed, Fresh, Journey};
@@ -94,6 +94,8 @@ pub struct Out {
     /// Evidence that is counted once more than it was admitted: it fits several journeys, or moved
     /// out of one that had closed.
     pub copied: Vec<(Place, Kind)>,
+    /// Bindings that there was no room for any more.
+    pub forgotten: Forgotten,
 }
 
 /// What a shard holds. All of it is zero after a complete drain.

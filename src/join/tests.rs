@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Closed, Held, Home, Journey, Mail, Out, Settings, Shard, Table};
+use super::{Closed, Forgotten, Held, Home, Journey, Mail, Out, Settings, Shard, Table};
 use crate::evidence::{
     Evidence, Facts, JourneyId, Keys, Kind, Marks, Nanos, Place, Position, RequestKey, SocketKey,
     SpanId, TraceId,
@@ -573,6 +573,32 @@ fn one_binding_too_many_forgets_the_oldest() {
     }
     let find = |id| shards.tables[0].find_request(request(id));
     assert_eq!((find(1), find(3)), (None, Some(trace(3).into())));
+    assert_eq!(shards.out.forgotten, Forgotten { bindings_full: 1, key_full: 0 });
+}
+
+#[test]
+fn bindings_are_counted_as_forgotten_only_when_a_bound_was_reached() {
+    let mut shards = Shards::one(&Settings { bindings_max: 2, ..settings() });
+    shards.admit(&span(1, 1).with_request(1));
+    // Seen again, in the same journey; then forgotten because it is old.
+    shards.admit(&child(2, 1).with_request(1));
+    shards.pass_seconds(1_000);
+    shards.admit(&span(3, 2).with_request(2));
+    shards.admit(&span(4, 3).with_request(3));
+    shards.drain();
+    assert_eq!((shards.held().bindings, shards.out.forgotten), (0, Forgotten::default()));
+}
+
+/// A binding that its key had no room for is still named in the order of all.
+#[test]
+fn a_binding_is_forgotten_once_and_for_one_reason() {
+    let bounds = Settings { bindings_max: 2, key_bindings_max: 1, ..settings() };
+    let mut shards = Shards::one(&bounds);
+    for id in 1..=3 {
+        shards.admit(&span(u64::from(id), id).with_sockets(1));
+    }
+    assert_eq!(shards.held().bindings, 1);
+    assert_eq!(shards.out.forgotten, Forgotten { bindings_full: 0, key_full: 2 });
 }
 
 #[test]
@@ -584,6 +610,7 @@ fn a_connection_keeps_its_latest_bindings() {
     shards.pass_seconds(10);
 
     assert_eq!(places(&shards.journeys()[&JourneyId::from(trace(2))]), [1, 2]);
+    assert_eq!(shards.out.forgotten, Forgotten { bindings_full: 0, key_full: 1 });
 }
 
 #[test]

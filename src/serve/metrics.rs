@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::problem::Problem;
-use super::{Shared, Sources, vitals};
+use super::{ForgottenBindings, Shared, Sources, vitals};
 use crate::evidence::{Nanos, Signal, Source};
 use crate::export;
 use crate::export::Summary;
@@ -274,8 +274,13 @@ fn join(sources: &Sources, held: Option<&Held>, page: &mut Page<'_>) {
     }
     let name = "hopline_join_lost_mail_total";
     page.family(name, Kind::Counter, "Messages between shards that were lost, by subject.");
-    for (subject, count) in sources.lost_mail.counts() {
+    for (subject, count) in sources.unjoined.lost_mail.counts() {
         page.sample(name, &[("subject", subject)], count);
+    }
+    let name = "hopline_join_forgotten_bindings_total";
+    page.family(name, Kind::Counter, "Bindings forgotten for want of room, by reason.");
+    for (reason, count) in ForgottenBindings::total(&sources.unjoined.forgotten) {
+        page.sample(name, &[("reason", reason)], count);
     }
 }
 

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::evidence::{JourneyId, Nanos, RequestKey, Symbols};
 use crate::export::Health;
 use crate::index;
-use crate::join::{Held, Journey, Subject};
+use crate::join::{Forgotten, Held, Journey, Subject};
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::measure;
@@ -110,8 +110,8 @@ pub struct Sources {
     pub bounds: Vec<(String, u64)>,
     /// What redacts now.
     pub policy: Arc<ArcSwap<Policy>>,
-    /// What the shards of the join never heard of each other.
-    pub lost_mail: Arc<LostMail>,
+    /// What the join had no room for.
+    pub unjoined: Unjoined,
     /// What redaction hid.
     pub redacted: Arc<Redacted>,
     /// Whether the gateway takes requests.
@@ -156,6 +156,17 @@ impl Redacted {
     }
 }
 
+/// What the shards of the join had no room for.
+#[derive(Clone, Debug, Default)]
+pub struct Unjoined {
+    /// What they never heard of each other.
+    pub lost_mail: Arc<LostMail>,
+    /// How many messages may wait at one for the others.
+    pub mail_max: usize,
+    /// What each of them forgot.
+    pub forgotten: Vec<Arc<ForgottenBindings>>,
+}
+
 /// Messages between the shards of the join that were lost, by what they were for.
 #[derive(Debug, Default)]
 pub struct LostMail([std::sync::atomic::AtomicU64; Subject::ALL.len()]);
@@ -172,6 +183,30 @@ impl LostMail {
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = Subject::ALL.into_iter().zip(&self.0);
         counts.map(|(subject, count)| (subject.name(), count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Bindings that one shard of the join forgot for want of room, by the bound that was reached.
+#[derive(Debug, Default)]
+pub struct ForgottenBindings {
+    bindings_full: std::sync::atomic::AtomicU64,
+    key_full: std::sync::atomic::AtomicU64,
+}
+
+impl ForgottenBindings {
+    /// These too.
+    pub fn add(&self, more: Forgotten) {
+        self.bindings_full.fetch_add(more.bindings_full, Ordering::Relaxed);
+        self.key_full.fetch_add(more.key_full, Ordering::Relaxed);
+    }
+
+    /// How many all of `shards` forgot.
+    fn total(shards: &[Arc<Self>]) -> [(&'static str, u64); 2] {
+        let sum = |count: fn(&Self) -> &std::sync::atomic::AtomicU64| {
+            shards.iter().map(|shard| count(shard).load(Ordering::Relaxed)).sum()
+        };
+        let (bindings_full, key_full) = (sum(|it| &it.bindings_full), sum(|it| &it.key_full));
+        [("bindings_full", bindings_full), ("key_full", key_full)]
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::doors::{DoorPart, door};
 use super::problem::Problem;
 use super::vitals::{ConnectionsPart, InflightPart, MemoryPart, SourcePart};
-use super::{Shared, Sources, now, vitals};
+use super::{ForgottenBindings, Shared, Sources, now, vitals};
 use crate::evidence::Signal;
 use crate::export;
 use crate::join::Held;
@@ -134,6 +134,10 @@ pub(crate) struct JoinPart {
     bindings: usize,
     /// Messages between shards that were lost, by subject.
     lost_mail: BTreeMap<&'static str, u64>,
+    /// How many messages of one shard may wait for another.
+    mail_max: usize,
+    /// Bindings forgotten for want of room, by the bound that was reached.
+    forgotten_bindings: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -226,8 +230,10 @@ fn gather(sources: &Sources, held: Option<&Held>) -> Status {
 
 fn join(sources: &Sources, held: &Held) -> JoinPart {
     let Held { journeys: open_journeys, evidence, waiting, bindings, .. } = *held;
-    let lost_mail = sources.lost_mail.counts().collect();
-    JoinPart { open_journeys, evidence, waiting, bindings, lost_mail }
+    let lost_mail = sources.unjoined.lost_mail.counts().collect();
+    let mail_max = sources.unjoined.mail_max;
+    let forgotten_bindings = ForgottenBindings::total(&sources.unjoined.forgotten).into();
+    JoinPart { open_journeys, evidence, waiting, bindings, lost_mail, mail_max, forgotten_bindings }
 }
 
 fn ledger(ledger: &Ledger) -> LedgerPart {

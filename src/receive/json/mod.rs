@@ -2,7 +2,8 @@
 //!
 //! Nothing is built in between: 64 MiB of `{},{},…` would otherwise be gigabytes of spans. As
 //! lenient as the Collector: keys in either case, numbers as text, enums by name, unknown fields
-//! passed over. An id that is none is passed on as one, for its record alone to be rejected.
+//! passed over. An id that is none, whatever stands there instead of a text, is passed on as one, for
+//! its record alone to be rejected.
 //!
 //! serde_json would stop at 128 nested brackets, which are 32 nested values: an `AnyValue` takes up
 //! to four. So its own bound is off, and what nests is counted here: only values nest without end
@@ -17,7 +18,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use self::scalar::Scalar;
+use self::scalar::{Scalar, write_invalid_id};
 use self::schema::{Field, Kind, field};
 use self::sink::Sink;
 use super::Denial;
@@ -136,6 +137,11 @@ impl Content<'_> {
         let tag = (self.place != Place::Packed).then_some(self.field.number);
         scalar.write(self.field.kind, tag, self.sink).map_err(E::custom)
     }
+
+    /// In place of the id was an object or a list, passed over without recursion.
+    fn no_id<E: Error>(self) -> Result<(), E> {
+        write_invalid_id(self.field.number, self.sink).map_err(E::custom)
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Content<'_> {
@@ -180,8 +186,13 @@ impl<'de> Visitor<'de> for Content<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         let list = self.field.repeated && self.place == Place::Whole;
-        let Kind::Message(message) = self.field.kind else {
-            return Err(A::Error::custom("an object was not expected"));
+        let message = match self.field.kind {
+            Kind::Message(message) => message,
+            Kind::Id => {
+                IgnoredAny.visit_map(map)?;
+                return self.no_id();
+            }
+            _ => return Err(A::Error::custom("an object was not expected")),
         };
         if list {
             return Err(A::Error::custom("a list was expected"));
@@ -196,6 +207,10 @@ impl<'de> Visitor<'de> for Content<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if matches!(self.field.kind, Kind::Id) {
+            IgnoredAny.visit_seq(list)?;
+            return self.no_id();
+        }
         let Self { field, place, depth, sink } = self;
         if !field.repeated || place != Place::Whole {
             return Err(A::Error::custom("a list was not expected"));

@@ -16,7 +16,22 @@ pub(super) enum Scalar<'a> {
 /// The whole numbers up to which every `f64` is exact.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// One byte long, which no id is: the record that has it is rejected further on, or loses it, and
+/// not the whole request here.
 const INVALID_ID: &[u8] = &[0];
+
+/// Writes an id that is none, in place of an object or a list.
+pub(super) fn write_invalid_id(number: u32, sink: &mut Sink) -> Result<(), &'static str> {
+    sink.room()?;
+    sink.tag(number, Kind::Id.wire_type());
+    invalid_id(sink);
+    Ok(())
+}
+
+fn invalid_id(sink: &mut Sink) {
+    sink.varint(INVALID_ID.len() as u64);
+    sink.raw(INVALID_ID);
+}
 
 impl Scalar<'_> {
     /// Writes the field with its tag, or the bare value where `tag` is `None`.
@@ -32,7 +47,7 @@ impl Scalar<'_> {
         }
         match kind {
             Kind::Text => self.text(sink)?,
-            Kind::Id => self.hex(sink)?,
+            Kind::Id => self.hex(sink),
             Kind::Bytes => self.base64(sink)?,
             Kind::Bool => {
                 let Scalar::Bool(value) = self else { return Err("true or false was expected") };
@@ -67,22 +82,17 @@ impl Scalar<'_> {
         Ok(())
     }
 
-    /// A text that is no hex stands for an id of one byte, which no id has: the record that has
-    /// it is rejected further on, and not the whole request here.
-    fn hex(self, sink: &mut Sink) -> Result<(), &'static str> {
-        let Scalar::Text(text) = self else { return Err("an id in hex digits was expected") };
+    fn hex(self, sink: &mut Sink) {
+        let Scalar::Text(text) = self else { return invalid_id(sink) };
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let is_hex = rest.is_empty() && text.bytes().all(|digit| digit.is_ascii_hexdigit());
         if !is_hex {
-            sink.varint(INVALID_ID.len() as u64);
-            sink.raw(INVALID_ID);
-            return Ok(());
+            return invalid_id(sink);
         }
         sink.varint(pairs.len() as u64);
         for [high, low] in pairs {
             sink.raw(&[hex_digit(*high) << 4 | hex_digit(*low)]);
         }
-        Ok(())
     }
 
     /// Both alphabets, with or without padding, as JSON protobuf demands of a reader.

@@ -137,7 +137,6 @@ fn what_does_not_fit_its_field_is_malformed() {
     let record =
         |text: &str| format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{text}]}}]}}]}}"#);
     let wrong = [
-        r#"{"traceId":5}"#,
         r#"{"severityNumber":"LOUD"}"#,
         r#"{"timeUnixNano":-1}"#,
         r#"{"flags":4294967296}"#,
@@ -166,6 +165,49 @@ fn an_id_that_is_none_is_passed_on_as_none_and_refuses_no_request() {
     for text in ["abc", "xyz", "zz", "W47/+YA4EDPSabYzgT/GDA==", "\u{e9}\u{e9}", "@@", "``"] {
         assert_eq!(id(text), [0], "{text}");
     }
+}
+
+#[test]
+fn what_is_no_text_in_place_of_an_id_is_passed_on_as_no_id() {
+    let others = [
+        "5",
+        "-5",
+        "0.5",
+        "true",
+        "[]",
+        "[1,2]",
+        "[\"0102030405060708\"]",
+        "{}",
+        "{\"traceId\":\"0102030405060708\"}",
+    ];
+    for other in others {
+        let record = logs(&format!(r#"{{"traceId":{other},"spanId":"aBcD","severityText":"x"}}"#));
+        assert_eq!((record.trace_id, record.span_id), (vec![0], vec![0xab, 0xcd]), "{other}");
+        assert_eq!(record.severity_text, "x", "{other}");
+    }
+    let record = logs(r#"{"traceId":null,"spanId":"aBcD"}"#);
+    assert_eq!((record.trace_id, record.span_id), (vec![], vec![0xab, 0xcd]));
+}
+
+#[test]
+fn what_stands_in_place_of_an_id_may_nest_as_it_likes() {
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let (open, close) = (open.repeat(100_000), close.repeat(100_000));
+        assert_eq!(logs(&format!(r#"{{"traceId":{open}0{close}}}"#)).trace_id, [0]);
+        let endless =
+            format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"traceId":{open}"#);
+        assert_eq!(refusal(&endless), Refusal::Malformed);
+    }
+}
+
+#[test]
+fn ids_that_are_none_count_against_the_limit_and_the_budget() {
+    let ids = r#""traceId":[],"#.repeat(10_000);
+    let text =
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{{ids}"flags":1}}]}}]}}]}}"#);
+    let denial = written(Signal::Logs, text.as_bytes(), 4000).unwrap_err();
+    assert_eq!(denial.refusal, Refusal::TooLarge);
+    assert!(written(Signal::Logs, text.as_bytes(), 40_000).is_ok());
 }
 
 /// `depth` values in each other, by lists of pairs, which take the most brackets, or by arrays.

@@ -184,14 +184,18 @@ async fn an_empty_request_succeeds_in_each() {
     assert_eq!(grpc(&doors, EXPORT, &types, framed(0, 0, b"")).await.status, 0);
 }
 
-/// Texts that are no id: odd, no hex, of another length.
-const NO_IDS: [&str; 6] = [
+/// Texts that are no id: odd, no hex, of another length; and what is no text.
+const NO_IDS: [&str; 10] = [
     r#""0""#,
     r#""abc""#,
     r#""zz""#,
     r#""W47/95gDgQPSabYzgT/GDA==""#,
     r#""0102030405060708090a0b0c0d0e0f1011""#,
     r#""\u00e9\u00e9\u00e9\u00e9""#,
+    "5",
+    "false",
+    r#"["0102030405060708"]"#,
+    r#"{"spanId":"0102030405060708"}"#,
 ];
 
 /// Doors that answer as the gateway does: they clean what comes, and say what was rejected.

@@ -1,5 +1,6 @@
 //! Real clients against the real doors.
 
+mod abandoned;
 mod auth;
 mod contract;
 mod cors;

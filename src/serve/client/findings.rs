@@ -2,7 +2,7 @@
 
 use super::rates::{PerSecond, Rates};
 use super::show::{age, count, many, percent, size};
-use super::snapshot::{Reasons, Snapshot, total};
+use super::snapshot::{Join, Reasons, Snapshot, total};
 
 /// A destination that restarts comes back within this.
 const PATIENCE_NS: u64 = 60 * 1_000_000_000;
@@ -17,6 +17,9 @@ const MEMORY_PERCENT: u64 = 90;
 
 /// These are faults of whoever sent it.
 const OF_THE_SENDER: [&str; 3] = ["malformed", "too_large", "invalid"];
+
+/// Messages that carry no evidence, but say where it belongs.
+const OF_BINDINGS: [&str; 3] = ["bind", "expect", "await"];
 
 /// Whether someone has to do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,7 @@ pub(crate) fn findings(before: Option<&Snapshot>, now: &Snapshot) -> Vec<Finding
     log(now, &mut found);
     doors(now, &rates, &mut found);
     exports(now, &mut found);
+    join(now, &rates, &mut found);
     index(now, &mut found);
     losses(&rates, &mut found);
     memory(now, &mut found);
@@ -145,6 +149,51 @@ fn exports(now: &Snapshot, found: &mut Found) {
         } else {
             found.know(text);
         }
+    }
+}
+
+/// That a connection which is kept alive has more bindings than a key may have is no finding: its
+/// oldest are of requests long over.
+fn join(now: &Snapshot, rates: &Rates, found: &mut Found) {
+    let Some(join) = &now.join else { return };
+    if total(&join.lost_mail) > 0 {
+        mail(join, rates, found);
+    }
+    let forgotten = join.forgotten_bindings.get("bindings_full").copied().unwrap_or(0);
+    if forgotten > 0 {
+        let bindings = many(forgotten, "binding");
+        found.know(format!(
+            "{bindings} forgotten for join.bindings_max: late evidence may stand in a journey of its own"
+        ));
+    }
+}
+
+fn mail(join: &Join, rates: &Rates, found: &mut Found) {
+    let (subjects, most) = (reasons(&join.lost_mail), count(join.mail_max));
+    let then = what_lost_mail_does(&join.lost_mail);
+    if rates.lost_mail.is_zero() {
+        let lost = many(total(&join.lost_mail), "message");
+        found.know(format!(
+            "shards of the join lost {lost} to each other since the start: {subjects}; {then}"
+        ));
+    } else {
+        let rate = rates.lost_mail;
+        found.act(format!(
+            "shards of the join lose {rate} messages/s to each other: {subjects} so far; \
+             more than {most} wait at one for the others, and {then}"
+        ));
+    }
+}
+
+fn what_lost_mail_does(lost: &Reasons) -> &'static str {
+    let is_some = |binds: bool| {
+        let mut some = lost.iter().filter(|(_, messages)| **messages > 0);
+        some.any(|(subject, _)| OF_BINDINGS.contains(&subject.as_str()) == binds)
+    };
+    match (is_some(true), is_some(false)) {
+        (true, false) => "evidence may stand in a journey of its own",
+        (true, true) => "evidence is lost, or may stand in a journey of its own",
+        (false, _) => "the evidence in them is lost",
     }
 }
 
@@ -358,6 +407,36 @@ mod tests {
             found(&snapshot(&some), &later(&some)),
             [know("1 connection turned away since the start")]
         );
+    }
+
+    #[test]
+    fn mail_that_shards_lose_now_needs_a_person_and_says_what_it_does() {
+        let (bind, ask) = ("/join/lost_mail/bind", "/join/lost_mail/ask");
+        let (some, more) = ([(bind, json!(8))], [(bind, json!(1208))]);
+
+        let text = "shards of the join lost 8 messages to each other since the start: bind 8; \
+                    evidence may stand in a journey of its own";
+        assert_eq!(found(&snapshot(&some), &later(&some)), [know(text)]);
+        let text = "shards of the join lose 1,200 messages/s to each other: bind 1,208 so far; \
+                    more than 100,000 wait at one for the others, and evidence may stand in a journey of \
+                    its own";
+        assert_eq!(found(&snapshot(&some), &later(&more)), [act(text)]);
+
+        let text = "shards of the join lost 1 message to each other since the start: ask 1; the \
+                    evidence in them is lost";
+        assert_eq!(found_in(&[(ask, json!(1))]), [know(text)]);
+        let text = "shards of the join lost 3 messages to each other since the start: ask 1, \
+                    bind 2; evidence is lost, or may stand in a journey of its own";
+        assert_eq!(found_in(&[(ask, json!(1)), (bind, json!(2))]), [know(text)]);
+    }
+
+    #[test]
+    fn bindings_that_were_forgotten_because_all_were_taken_are_good_to_know() {
+        let all = [("/join/forgotten_bindings/bindings_full", json!(1200))];
+        let text = "1,200 bindings forgotten for join.bindings_max: late evidence may stand in a \
+                    journey of its own";
+        assert_eq!(found_in(&all), [know(text)]);
+        assert_eq!(found_in(&[("/join/forgotten_bindings/key_full", json!(1200))]), []);
     }
 
     #[test]

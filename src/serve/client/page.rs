@@ -208,9 +208,13 @@ fn inside(now: &Snapshot, out: &mut Lines) {
             let journeys = many(join.open_journeys, "open journey");
             let evidence = count(join.evidence);
             let (waiting, bindings) = (count(join.waiting), count(join.bindings));
+            let forgotten = match total(&join.forgotten_bindings) {
+                0 => String::new(),
+                _ => format!("; forgotten: {}", reasons(&join.forgotten_bindings)),
+            };
             format!(
                 "JOIN       {journeys} with {evidence} evidence; {waiting} wait for a binding, \
-                 {bindings} bindings"
+                 {bindings} bindings{forgotten}"
             )
         }
     });
@@ -273,6 +277,8 @@ mod tests {
             ("/log/bytes", json!(7_900_000_000_u64)),
             ("/log/cursors/0/lag_bytes", json!(7_900_000_000_u64)),
             ("/index/shedding", json!(true)),
+            ("/join/forgotten_bindings/bindings_full", json!(2600)),
+            ("/join/forgotten_bindings/key_full", json!(31)),
             ("/ledger/signals/0/consumers/0/lost/shed", json!(12)),
             ("/ledger/signals/1/refused/log_full", json!(400)),
             ("/ledger/signals/1/imbalance", json!(-5)),

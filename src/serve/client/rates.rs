@@ -17,6 +17,8 @@ pub(crate) struct Rates {
     /// Everything that was ever lost, and how fast it is being lost now.
     pub(crate) losses: Vec<Loss>,
     pub(crate) turned_away: PerSecond,
+    /// Messages between the shards of the join.
+    pub(crate) lost_mail: PerSecond,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +107,7 @@ impl Rates {
             exports: now.exports.iter().map(|it| export(before, it, ns)).collect(),
             losses: losses(before, now, ns),
             turned_away: PerSecond::of(turned_away, ns),
+            lost_mail: PerSecond::of(grown(lost_mail(before), lost_mail(now)), ns),
         }
     }
 }
@@ -159,6 +162,10 @@ fn losses(before: &Snapshot, now: &Snapshot, ns: u64) -> Vec<Loss> {
         }
     });
     all.collect()
+}
+
+fn lost_mail(snapshot: &Snapshot) -> u64 {
+    snapshot.join.as_ref().map_or(0, |join| total(&join.lost_mail))
 }
 
 /// Consumer, signal and reason.

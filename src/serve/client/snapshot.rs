@@ -120,6 +120,10 @@ pub(crate) struct Join {
     pub(crate) evidence: u64,
     pub(crate) waiting: u64,
     pub(crate) bindings: u64,
+    /// By subject.
+    pub(crate) lost_mail: Reasons,
+    pub(crate) mail_max: u64,
+    pub(crate) forgotten_bindings: Reasons,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
