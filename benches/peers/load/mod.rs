@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 pub(crate) use bodies::{Bodies, Supply};
 use client::{Answer, Client};
 
-use crate::options::Shape;
+use crate::shape::{Pace, Shape};
 
 /// Before a refused request is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
@@ -133,7 +133,7 @@ async fn worker(work: Arc<Work>, mut client: Option<Client>) {
 impl Work {
     /// When the next request is due: now, in a closed loop.
     fn due(&self) -> Instant {
-        let Some(rate) = self.shape.rate else { return Instant::now() };
+        let Pace::Open(rate) = self.shape.pace else { return Instant::now() };
         let tick = self.tally.tick.fetch_add(1, Ordering::Relaxed);
         let micros = tick * self.shape.batch as u64 * 1_000_000 / rate;
         self.begin + Duration::from_micros(micros)
