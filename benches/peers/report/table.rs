@@ -30,11 +30,12 @@ pub(super) fn render(heads: &[&str], lines: &[Line<'_>]) -> String {
     for (row, cells) in lines {
         _ = write!(out, "| {} | {} | ", row.case, cells.join(" | "));
         let [theirs, ours] = of_both(row, |it| it.micros);
-        let better = row.ratio().map_or(String::new(), |ratio| better(ratio, row.rounds()));
+        let better = row.ratio().map_or("–".to_owned(), better);
+        let once = if row.rounds() == 1 { " ¹" } else { "" };
         let limits = limits(row);
         _ = write!(
             out,
-            "{} | {} | {better} | {}{} | {} |",
+            "{} | {}{once} | {better} | {}{} | {} |",
             shown(theirs, hundredths),
             shown(ours, hundredths),
             both(row, grouped, Measured::lasting),
@@ -120,10 +121,9 @@ fn shown(figure: Option<f64>, style: Style) -> String {
     figure.map_or("–".to_owned(), style)
 }
 
-fn better(ratio: Spread, rounds: usize) -> String {
-    let Spread { median, least, most } = ratio;
-    if rounds == 1 {
-        return format!("**{median:.2}x** ¹");
+fn better(Spread { median, least, most }: Spread) -> String {
+    if least.total_cmp(&most).is_eq() {
+        return format!("**{median:.2}x**");
     }
     format!("**{median:.2}x** ({least:.2} to {most:.2})")
 }
