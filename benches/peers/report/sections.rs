@@ -96,9 +96,12 @@ const OTHERS: Section = Section {
 
 const BATCH: usize = 1000;
 
+const LEGEND: &str = "µs are core-microseconds an item. Two figures in a cell are the Collector's and \
+                      Hopline's. log/raw and index/raw are what Hopline wrote over what it received.\n\n";
+
 /// All tables that have a row.
 pub(super) fn all(rows: &[Row]) -> String {
-    let mut out = String::new();
+    let mut out = LEGEND.to_owned();
     for Section { title, about, takes, heads, cells } in SECTIONS.iter().chain([&OTHERS]) {
         let mut own: Vec<&Row> = rows.iter().filter(|row| takes(row)).collect();
         if own.is_empty() {

@@ -32,14 +32,14 @@ pub(super) fn render(heads: &[&str], lines: &[Line<'_>]) -> String {
         let [theirs, ours] = of_both(row, |it| it.micros);
         let better = row.ratio().map_or("–".to_owned(), better);
         let once = if row.rounds() == 1 { " ¹" } else { "" };
-        let limits = limits(row);
+        let limit = limit(row);
         _ = write!(
             out,
             "{} | {}{once} | {better} | {}{} | {} |",
             shown(theirs, hundredths),
             shown(ours, hundredths),
             both(row, grouped, Measured::lasting),
-            if limits.is_empty() { "" } else { " ²" },
+            if limit.is_some() { " ²" } else { "" },
             both(row, whole, |it| it.peak_mib),
         );
         for (_, of) in &shares {
@@ -50,7 +50,7 @@ pub(super) fn render(heads: &[&str], lines: &[Line<'_>]) -> String {
         }
         out.push('\n');
         let name = [std::slice::from_ref(&row.case), cells].concat().join(", ");
-        notes.extend(limits.into_iter().map(|limit| format!("² {name}: {limit}")));
+        notes.extend(limit.map(|limit| format!("² {name}: {limit}")));
         notes.extend(losses(row).into_iter().map(|loss| format!("{name}: {loss}")));
     }
     if lines.iter().any(|(row, _)| row.rounds() == 1) {
@@ -129,24 +129,24 @@ fn better(Spread { median, least, most }: Spread) -> String {
 }
 
 /// Who of both could have taken more of a closed loop.
-fn limits(row: &Row) -> Vec<String> {
+fn limit(row: &Row) -> Option<String> {
     let busy = of_both(row, |it| it.gateway_busy);
-    let names = [row.rival.as_deref().unwrap_or_default(), "Hopline"];
-    let idle = names.into_iter().zip(busy).filter_map(|(name, busy)| {
+    let idle = names(row).into_iter().zip(busy).filter_map(|(name, busy)| {
         let busy = busy.filter(|busy| *busy < BUSY && row.label.load.ends_with("in flight"))?;
-        Some(format!(
-            "{name} used {:.0} % of its processor, so items/s is no ceiling",
-            busy * 100.0
-        ))
+        Some(format!("{name} {:.0} %", busy * 100.0))
     });
-    idle.collect()
+    let idle: Vec<_> = idle.collect();
+    (!idle.is_empty()).then(|| format!("no ceiling, busy was {}", idle.join(", ")))
+}
+
+fn names(row: &Row) -> [&str; 2] {
+    [row.rival.as_deref().unwrap_or_default(), "Hopline"]
 }
 
 /// What did not come, or came to the wrong place.
 fn losses(row: &Row) -> Vec<String> {
-    let names = [row.rival.as_deref().unwrap_or_default(), "Hopline"];
     let mut losses = Vec::new();
-    for (name, rounds) in names.into_iter().zip([&row.theirs, &row.ours]) {
+    for (name, rounds) in names(row).into_iter().zip([&row.theirs, &row.ours]) {
         let sum = |value: fn(&Measured) -> u64| rounds.iter().map(value).sum::<u64>();
         let (came, accepted) = (sum(|it| it.delivered), sum(|it| it.accepted));
         if came != accepted {
