@@ -3,7 +3,7 @@
 HOPLINE := target/release/hopline
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test bench bench-peers bench-peers-table fuzz check clean
+.PHONY: help build run demo test bench bench-peers bench-peers-all bench-peers-table fuzz check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,15 +29,22 @@ bench: ## Run all benchmarks
 fuzz: ## Fuzz each TARGET (all of them) for SECONDS (60); what fails goes to target/fuzz/artifacts
 	integration/fuzz/run.sh $(or $(SECONDS),60) $(or $(TARGET),otlp json flows log settings query)
 
-# docs/benchmarking.md lists the variables; each may be a list such as BATCH=10,1000.
+# docs/benchmarking.md lists the variables; each may be a list such as BATCH=10,1000. Hopline is built in
+# one with the bench, so that nothing is left to be built once a run has begun.
+PEERS := cargo build --release --locked --quiet --bins --example peers && target/release/examples/peers
+PEERS_ALIKE = minutes=$(MINUTES) flight=$(FLIGHT) connections=$(CONNECTIONS) port=$(PORT) \
+	gateway_cores=$(GATEWAY_CORES) bench_cores=$(BENCH_CORES) results=$(RESULTS)
+
 bench-peers: ## Measure against the Collector, turn by turn
-	cargo run --release --locked --quiet --example peers -- run peer=$(PEER) case=$(CASE) compression=$(COMPRESSION) \
-		batch=$(BATCH) protocol=$(PROTOCOL) signal=$(SIGNAL) rounds=$(ROUNDS) seconds=$(SECONDS) \
-		warm=$(WARM) rate=$(RATE) flight=$(FLIGHT) connections=$(CONNECTIONS) \
-		port=$(PORT) gateway_cores=$(GATEWAY_CORES) bench_cores=$(BENCH_CORES)
+	$(PEERS) run peer=$(PEER) case=$(CASE) signal=$(SIGNAL) protocol=$(PROTOCOL) out=$(OUT) \
+		compression=$(COMPRESSION) limiter=$(LIMITER) batch=$(BATCH) rate=$(RATE) \
+		rounds=$(ROUNDS) seconds=$(SECONDS) warm=$(WARM) $(PEERS_ALIKE)
+
+bench-peers-all: ## Measure every row of the tables that is older than Hopline's binary
+	$(PEERS) all rounds=$(or $(ROUNDS),2) seconds=$(or $(SECONDS),5) warm=$(or $(WARM),3) $(PEERS_ALIKE)
 
 bench-peers-table: ## Write what was measured into docs/measured.md and docs/peers.svg
-	cargo run --release --locked --quiet --example peers -- table
+	$(PEERS) table results=$(RESULTS)
 
 check: ## Run every gate that a change must pass
 	.ci/run

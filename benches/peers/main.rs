@@ -1,8 +1,8 @@
 //! Hopline and its peers in front of the same load and the same sink, turn by turn.
 //!
 //! `docs/benchmarking.md` says how it measures, and what can go wrong. Commands:
-//! `run` measures, `table` writes what was measured into the documents, `sink` and `load` are the two
-//! ends alone.
+//! `run` measures, `all` measures every row of the tables, `table` writes what was measured into the
+//! documents, `sink` and `load` are the two ends alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "a benchmark may panic, prints, and reads the clock"
 )]
 
@@ -21,9 +22,11 @@ mod ids;
 mod items;
 mod load;
 mod options;
+mod plan;
 mod report;
 mod results;
 mod round;
+mod shape;
 mod sink;
 
 use options::Options;
@@ -32,7 +35,10 @@ use options::Options;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What a command fails with: it is shown to whoever typed it, and to nobody else.
-type Outcome = Result<(), Box<dyn Error>>;
+type Outcome = Fallible<()>;
+
+/// The same for what has something to give.
+type Fallible<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome {
     let mut words = std::env::args().skip(1);
@@ -40,12 +46,13 @@ fn main() -> Outcome {
     let options = Options::parse(words)?;
     match command.as_str() {
         "run" => round::run(&options),
-        "table" => report::write(),
+        "all" => plan::run(&options),
+        "table" => report::write(&options.results),
         "sink" => alone::sink(&options),
         "load" => alone::load(&options),
         _ => {
             println!(
-                "peers run|table|sink|load [key=value ...]; docs/benchmarking.md has the keys"
+                "peers run|all|table|sink|load [key=value ...]; docs/benchmarking.md has the keys"
             );
             Ok(())
         }

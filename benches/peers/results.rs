@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::Label;
+use crate::gateway::Disk;
+use crate::shape::Label;
 
-pub(crate) const FOLDER: &str = ".local/peers/results";
+/// Who is measured against the others.
+pub(crate) const OURS: &str = "hopline";
 
 /// One peer in one round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,7 +20,13 @@ pub(crate) struct Measured {
     #[serde(flatten)]
     pub(crate) label: Label,
     pub(crate) peer: String,
+    /// When the first round of its row began, in seconds since 1970: the same for all of them.
+    #[serde(default)]
+    pub(crate) at: u64,
     pub(crate) round: u32,
+    /// Items a second that were sent, in an open loop.
+    #[serde(default)]
+    pub(crate) rate: Option<u64>,
     /// Core-microseconds an item, from the first request until the gateway was at rest again.
     pub(crate) micros: f64,
     /// The same within the measured interval only: work that was put off is not in it.
@@ -51,6 +59,11 @@ pub(crate) struct Measured {
     pub(crate) latency_p99_ms: f64,
     /// Seconds measured; shorter than asked for when the load ran out.
     pub(crate) seconds: f64,
+    /// Seconds asked for.
+    #[serde(default)]
+    pub(crate) planned: f64,
+    #[serde(default)]
+    pub(crate) disk: Option<Disk>,
 }
 
 /// Several rounds of one peer.
@@ -61,13 +74,20 @@ pub(crate) struct Spread {
     pub(crate) most: f64,
 }
 
-/// The rounds of one case, by peer.
-pub(crate) type Rounds = BTreeMap<String, Vec<Measured>>;
+/// The rounds of each peer.
+type Peers = BTreeMap<String, Vec<Measured>>;
 
-/// The cases of one load, by name.
-pub(crate) type Cases = BTreeMap<String, Rounds>;
-
-pub(crate) type Loads = BTreeMap<Label, Cases>;
+/// One line of a table: a peer and ours, in the same rounds of one case under one load.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) label: Label,
+    pub(crate) case: String,
+    pub(crate) at: u64,
+    /// `None` when ours was measured alone.
+    pub(crate) rival: Option<String>,
+    pub(crate) theirs: Vec<Measured>,
+    pub(crate) ours: Vec<Measured>,
+}
 
 impl Measured {
     /// Items in a second: what reached the sink, but no more than it can keep up. A gateway that puts
@@ -77,14 +97,30 @@ impl Measured {
     }
 }
 
+impl Row {
+    /// How much dearer an item is to the peer than to ours, each round by itself: what disturbed the
+    /// machine in a round disturbed both.
+    pub(crate) fn ratio(&self) -> Option<Spread> {
+        let same = |theirs: &Measured| self.ours.iter().find(|own| own.round == theirs.round);
+        let ratios = self.theirs.iter().filter_map(|it| Some(it.micros / same(it)?.micros));
+        Spread::of(ratios.collect())
+    }
+
+    /// Rounds of the side that has fewer.
+    pub(crate) fn rounds(&self) -> usize {
+        let theirs = self.rival.as_ref().map_or(usize::MAX, |_| self.theirs.len());
+        theirs.min(self.ours.len())
+    }
+}
+
 fn one() -> usize {
     1
 }
 
 /// A new file for one run.
-pub(crate) fn create(seconds: u64) -> std::io::Result<PathBuf> {
-    fs::create_dir_all(FOLDER)?;
-    Ok(Path::new(FOLDER).join(format!("{seconds}.jsonl")))
+pub(crate) fn create(folder: &Path, seconds: u64) -> std::io::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    Ok(folder.join(format!("{seconds}.jsonl")))
 }
 
 pub(crate) fn append(path: &Path, measured: &Measured) -> std::io::Result<()> {
@@ -93,54 +129,77 @@ pub(crate) fn append(path: &Path, measured: &Measured) -> std::io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?.write_all(line.as_bytes())
 }
 
-/// Of each case under each load, only the newest run that has it.
-pub(crate) fn newest() -> std::io::Result<Loads> {
-    let mut files: Vec<_> = fs::read_dir(FOLDER)?.filter_map(|it| Some(it.ok()?.path())).collect();
-    files.sort();
-    let mut newest = Loads::new();
-    for file in files {
-        for (label, cases) in grouped(read(&file)?) {
-            newest.entry(label).or_default().extend(cases);
+/// Of each row, only what was measured last. Ours alone is a row where nobody is beside it.
+pub(crate) fn newest(folder: &Path) -> std::io::Result<Vec<Row>> {
+    let mut all = Vec::new();
+    for file in fs::read_dir(folder)? {
+        all.extend(read(&file?.path())?);
+    }
+    let mut newest = BTreeMap::new();
+    for row in rows(all) {
+        newest.insert((row.label.clone(), row.case.clone(), row.rival.clone()), row);
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    // `None` comes before every name, so look back from the end.
+    for row in newest.into_values().rev() {
+        let is_there = |it: &Row| (&it.label, &it.case) == (&row.label, &row.case);
+        if row.rival.is_some() || !rows.iter().any(is_there) {
+            rows.push(row);
         }
     }
-    Ok(newest)
+    rows.reverse();
+    Ok(rows)
 }
 
-pub(crate) fn grouped(all: Vec<Measured>) -> Loads {
-    let mut groups = Loads::new();
+/// In the order in which they were measured.
+pub(crate) fn rows(all: Vec<Measured>) -> Vec<Row> {
+    let mut groups: BTreeMap<_, Peers> = BTreeMap::new();
     for measured in all {
-        let cases = groups.entry(measured.label.clone()).or_default();
-        let rounds = cases.entry(measured.case.clone()).or_default();
-        rounds.entry(measured.peer.clone()).or_default().push(measured);
+        let key = (measured.at, measured.label.clone(), measured.case.clone());
+        let peers = groups.entry(key).or_default();
+        peers.entry(measured.peer.clone()).or_default().push(measured);
     }
-    groups
+    let mut rows = Vec::new();
+    for ((at, label, case), mut peers) in groups {
+        let ours = peers.remove(OURS).unwrap_or_default();
+        let row = Row { label, case, at, rival: None, theirs: Vec::new(), ours };
+        if peers.is_empty() {
+            rows.push(row);
+            continue;
+        }
+        rows.extend(peers.into_iter().map(|(rival, theirs)| Row {
+            rival: Some(rival),
+            theirs,
+            ..row.clone()
+        }));
+    }
+    rows
 }
 
-pub(crate) fn read(file: &Path) -> std::io::Result<Vec<Measured>> {
+/// Lines that do not say when they were measured have it in the name of their file.
+fn read(file: &Path) -> std::io::Result<Vec<Measured>> {
+    let named = file.file_stem().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0);
     let text = fs::read_to_string(file)?;
-    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    let line = |line| {
+        let measured: Measured = serde_json::from_str(line)?;
+        let at = if measured.at == 0 { named } else { measured.at };
+        Ok(Measured { at, ..measured })
+    };
+    text.lines().map(line).collect()
 }
 
 /// Of what `value` makes of each round.
-pub(crate) fn spread(rounds: &[Measured], value: impl Fn(&Measured) -> f64) -> Spread {
+pub(crate) fn spread(rounds: &[Measured], value: impl Fn(&Measured) -> f64) -> Option<Spread> {
     Spread::of(rounds.iter().map(value).collect())
 }
 
-/// How much dearer an item is to `peer` than to `ours`, each round by itself: what disturbed the
-/// machine in a round disturbed both.
-pub(crate) fn ratio(peer: &[Measured], ours: &[Measured]) -> Option<Spread> {
-    let same = |theirs: &Measured| ours.iter().find(|own| own.round == theirs.round);
-    let ratios = peer.iter().filter_map(|theirs| Some(theirs.micros / same(theirs)?.micros));
-    let ratios: Vec<_> = ratios.collect();
-    (!ratios.is_empty()).then(|| Spread::of(ratios))
-}
-
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
+    fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        let (last, half) = (values.len() - 1, values.len() / 2);
+        let last = values.len().checked_sub(1)?;
+        let half = values.len() / 2;
         // Of an even number the two in the middle count half each: neither side is favored.
         let median = f64::midpoint(values[half], values[last - half]);
-        Self { median, least: values[0], most: values[last] }
+        Some(Self { median, least: values[0], most: values[last] })
     }
 }

@@ -1,37 +1,62 @@
 //! One gateway after the other in front of the same load, in rounds.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
-use crate::gateway::{Addresses, Gateway, Peer, cpu_seconds_of, threads};
+use crate::gateway::{Addresses, Gateway, Peer, Status, cpu_seconds_of, threads};
 use crate::load::{self, Bodies, Tally};
-use crate::options::{Options, Shape};
+use crate::options::Options;
 use crate::report;
 use crate::results::{self, Measured};
+use crate::shape::{Pace, Shape};
 use crate::sink::Sink;
 
 /// Both sides are asked this often.
 const STEP: Duration = Duration::from_millis(250);
 /// A gateway that used less of a processor than this in a step had nothing to do.
 const IDLE: f64 = 0.1;
-/// At rest is who was idle for so long: longer than any window that evidence waits in.
+/// At rest is who was idle for so long: longer than any window that evidence waits in, but for those
+/// of a gateway that says itself whether it is done.
 const REST: Duration = Duration::from_secs(3);
+/// Who is idle is asked this often whether it is done.
+const ASK: Duration = Duration::from_secs(1);
 /// Who has not sent everything on waits for something, perhaps in vain.
 const REST_MAX: Duration = Duration::from_secs(12);
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 const STRAIGHT: Duration = Duration::from_secs(3);
+/// The least time in which a ceiling is measured, and before it.
+const CEILING: Duration = Duration::from_secs(3);
 
-/// What stays the same from round to round.
-struct Bench<'a> {
-    options: &'a Options,
+/// What all loads of a run share.
+pub(crate) struct Stage {
+    peers: Vec<Peer>,
     addresses: Addresses,
+    sink: Sink,
+    file: PathBuf,
+    begin: Instant,
+}
+
+/// One load, and what stays the same from round to round.
+struct Bench<'a> {
+    stage: &'a Stage,
+    options: &'a Options,
     shape: Shape,
     bodies: Arc<Bodies>,
-    sink: Sink,
+}
+
+/// What one gateway is to do in one round.
+#[derive(Clone, Copy)]
+struct Trial<'a> {
+    case: &'a str,
+    at: u64,
+    round: u32,
+    pace: Pace,
+    warm: Duration,
+    measured: Duration,
 }
 
 /// The state of things at one moment.
@@ -44,28 +69,55 @@ struct Moment {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    let peers: Vec<Peer> =
-        options.peers.iter().map(|folder| Peer::read(folder)).collect::<Result<_, _>>()?;
-    peers.iter().try_for_each(set_up)?;
-    let addresses = Addresses::from(options.port);
-    let Addresses { sink_grpc, sink_http, sink_control, .. } = &addresses;
-    let sink = Sink::start(options.signals[0], [sink_grpc, sink_http, sink_control])?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let file = results::create(now.as_secs())?;
-    for shape in options.shapes() {
-        pin(&format!("{},{}", options.bench_cores, options.gateway_cores))?;
-        let duration = options.warm + options.measured;
-        let bodies = Arc::new(Bodies::new(shape, now, duration));
-        pin(&options.bench_cores)?;
-        let addresses = addresses.clone();
-        let bench = Bench { options, addresses, shape, bodies, sink: sink.clone() };
-        bench.announce();
-        for case in &options.cases {
-            bench.rounds(&peers, case, &file)?;
-        }
-    }
-    println!("results are in {}", file.display());
+    let stage = Stage::open(options)?;
+    stage.run(options)?;
+    stage.close();
     Ok(())
+}
+
+impl Stage {
+    /// Installs the peers, and begins a file of results.
+    pub(crate) fn open(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let peers: Vec<Peer> =
+            options.peers.iter().map(|folder| Peer::read(folder)).collect::<Result<_, _>>()?;
+        peers.iter().try_for_each(set_up)?;
+        let addresses = Addresses::from(options.port);
+        let Addresses { sink_grpc, sink_http, sink_control, .. } = &addresses;
+        let sink = Sink::start(options.signals[0], [sink_grpc, sink_http, sink_control])?;
+        let file = results::create(&options.results, since_1970()?.as_secs())?;
+        Ok(Self { peers, addresses, sink, file, begin: Instant::now() })
+    }
+
+    /// Measures the peers, cases and loads of `options`, until its time is over.
+    pub(crate) fn run(&self, options: &Options) -> Outcome {
+        for shape in options.shapes() {
+            if self.is_over(options) {
+                break;
+            }
+            pin(&format!("{},{}", options.bench_cores, options.gateway_cores))?;
+            let duration = options.warm + options.measured;
+            let bodies = Arc::new(Bodies::new(shape, since_1970()?, duration));
+            pin(&options.bench_cores)?;
+            let bench = Bench { stage: self, options, shape, bodies };
+            bench.announce();
+            for case in options.cases.iter().take_while(|_| !self.is_over(options)) {
+                bench.rounds(case)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_over(&self, options: &Options) -> bool {
+        self.begin.elapsed() > options.longest
+    }
+
+    pub(crate) fn close(&self) {
+        println!("results are in {}", self.file.display());
+    }
+}
+
+fn since_1970() -> Result<Duration, Box<dyn Error>> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?)
 }
 
 fn set_up(peer: &Peer) -> Outcome {
@@ -89,18 +141,18 @@ impl Bench<'_> {
     /// What is sent, and how fast load and sink are without a gateway between them.
     fn announce(&self) {
         let (plain, sent) = self.bodies.bytes();
-        let items = self.shape.batch;
+        let (items, stage) = (self.shape.batch, self.stage);
         println!("\n{}", self.shape.label());
         println!("requests of {plain} B, {sent} B as sent, {} B an item", plain / items);
-        self.sink.reset(self.shape.signal);
+        stage.sink.reset(self.shape.signal);
         let tally = Arc::new(Tally::new());
         let (own, shape, supply) = (Arc::clone(&tally), self.shape, self.bodies.endless());
-        let address = self.addresses.sink(shape.protocol).to_owned();
-        let shape = Shape { rate: None, ..shape };
+        let address = stage.addresses.sink(shape.protocol).to_owned();
+        let shape = Shape { pace: Pace::Closed, ..shape };
         let load = std::thread::spawn(move || load::drive(shape, &address, supply, &own));
         let (begin, cpu) = (Instant::now(), cpu_seconds_of("self"));
         std::thread::sleep(STRAIGHT);
-        let counts = self.sink.counts();
+        let counts = stage.sink.counts();
         let per_second = (counts.items + counts.again) as f64 / begin.elapsed().as_secs_f64();
         let busy = (cpu_seconds_of("self") - cpu) / begin.elapsed().as_secs_f64();
         tally.stop();
@@ -111,69 +163,106 @@ impl Bench<'_> {
         );
     }
 
-    fn rounds(&self, peers: &[Peer], case: &str, file: &Path) -> Outcome {
+    fn rounds(&self, case: &str) -> Outcome {
         println!("\n{case}");
-        let mut all = Vec::new();
+        let asked = |peer: &&Peer| self.options.peers.contains(&peer.folder);
+        let known = |peer: &Peer| Some((peer.clone(), peer.template(case)?));
+        let mut order: Vec<_> = self.stage.peers.iter().filter(asked).filter_map(known).collect();
+        let (at, mut all) = (since_1970()?.as_secs(), Vec::new());
+        let Options { warm, measured, .. } = *self.options;
         for round in 0..self.options.rounds {
+            let trial = Trial { case, at, round, pace: self.shape.pace, warm, measured };
+            let Some(trial) = self.paced(&order, trial) else { continue };
+            for (peer, template) in &order {
+                let Some(measured) = self.attempt(peer, template, trial) else { continue };
+                println!("{}", report::line(&measured));
+                results::append(&self.stage.file, &measured)?;
+                all.push(measured);
+            }
             // Who comes first changes, as whatever comes second may find the machine warmer.
-            let mut order: Vec<_> = peers.iter().collect();
-            let turn = round as usize % order.len();
-            order.rotate_left(turn);
-            for peer in order {
-                let Some(template) = peer.template(case) else { continue };
-                match self.measure(peer, &template, (case, round)) {
-                    Ok(measured) => {
-                        println!("{}", report::line(&measured));
-                        results::append(file, &measured)?;
-                        all.push(measured);
-                    }
-                    Err(error) => println!("{:>14}: {error}", peer.folder),
-                }
+            order.rotate_left(1);
+        }
+        results::rows(all).iter().filter_map(report::ratio).for_each(|line| println!("{line}"));
+        Ok(())
+    }
+
+    /// The trial with its rate; where that depends on the gateways, their ceilings are measured.
+    fn paced<'a>(&self, order: &[(Peer, String)], trial: Trial<'a>) -> Option<Trial<'a>> {
+        if trial.pace != Pace::Half {
+            return Some(trial);
+        }
+        // Whoever gathers the spans of a trace sends nothing on at first.
+        let warm = trial.warm.max(CEILING);
+        let measured = CEILING.max(trial.measured / 2);
+        let short = Trial { pace: Pace::Closed, warm, measured, ..trial };
+        let mut least = f64::MAX;
+        for (peer, template) in order {
+            let one = self.attempt(peer, template, short)?;
+            // Whoever gathers may have sent nothing on in the interval, but did in the end.
+            let whole = (warm + measured).as_secs_f64() + one.drain;
+            let per_second = one.per_second.max(one.delivered as f64 / whole);
+            let ceiling = Measured { per_second, ..one }.lasting();
+            println!("{:>14}: {ceiling:.0} items/s in a closed loop", peer.folder);
+            least = least.min(ceiling);
+        }
+        let rate = ((least / 2.0) as u64).max(1);
+        println!("{:>14}: {rate} items/s", "half load");
+        Some(Trial { pace: Pace::Open(rate), ..trial })
+    }
+
+    /// `None` when it failed, which is told.
+    fn attempt(&self, peer: &Peer, template: &str, trial: Trial<'_>) -> Option<Measured> {
+        match self.measure(peer, template, trial) {
+            Ok(measured) => Some(measured),
+            Err(error) => {
+                println!("{:>14}: {error}", peer.folder);
+                None
             }
         }
-        for rounds in results::grouped(all).values().flat_map(|cases| cases.values()) {
-            report::ratios(rounds).iter().for_each(|line| println!("{line}"));
-        }
-        Ok(())
     }
 
     fn measure(
         &self,
         peer: &Peer,
         template: &str,
-        (case, round): (&str, u32),
+        trial: Trial<'_>,
     ) -> Result<Measured, Box<dyn Error>> {
-        let (shape, options) = (self.shape, self.options);
-        let cores = &options.gateway_cores;
-        let mut gateway = Gateway::start(peer, template, &shape, &self.addresses, cores)?;
-        self.sink.reset(shape.signal);
+        let (stage, cores) = (self.stage, &self.options.gateway_cores);
+        let shape = Shape { pace: trial.pace, ..self.shape };
+        let mut gateway = Gateway::start(peer, template, &shape, &stage.addresses, cores)?;
+        stage.sink.reset(shape.signal);
         std::thread::sleep(2 * STEP);
+        let fresh = gateway.status()?;
 
         let tally = Arc::new(Tally::new());
-        let address = self.addresses.door(shape.protocol).to_owned();
+        let address = stage.addresses.door(shape.protocol).to_owned();
         let begin = self.moment(&gateway);
         let (own, supply) = (Arc::clone(&tally), self.bodies.supply());
         let load = std::thread::spawn(move || load::drive(shape, &address, supply, &own));
-        self.wait(options.warm, &mut gateway, &tally)?;
+        self.wait(trial.warm, &mut gateway, &tally)?;
         tally.forget_latencies();
         let from = self.moment(&gateway);
-        self.wait(options.measured, &mut gateway, &tally)?;
+        self.wait(trial.measured, &mut gateway, &tally)?;
         let to = self.moment(&gateway);
         let latency = |quantile| tally.latency(quantile);
         let (latency_p50_ms, latency_p99_ms) = (latency(0.5), latency(0.99));
         tally.stop();
         load.join().map_err(|_| "the load broke")?;
         let last = self.rest(&mut gateway, &tally)?;
+        let disk = |end: Status| Some(end.disk(fresh.as_ref()?));
+        let disk = gateway.status()?.and_then(disk);
 
         let read = std::sync::atomic::Ordering::Relaxed;
-        let counts = self.sink.counts();
+        let counts = stage.sink.counts();
         let seconds = (to.at - from.at).as_secs_f64();
         let between = (to.delivered - from.delivered).max(1) as f64;
         Ok(Measured {
-            case: case.to_owned(),
-            label: shape.label(),
+            case: trial.case.to_owned(),
+            label: self.shape.label(),
             peer: peer.folder.clone(),
-            round,
+            at: trial.at,
+            round: trial.round,
+            rate: if let Pace::Open(rate) = trial.pace { Some(rate) } else { None },
             micros: (last.gateway - begin.gateway) * 1e6 / counts.items.max(1) as f64,
             micros_interval: (to.gateway - from.gateway) * 1e6 / between,
             cores: threads(cores),
@@ -193,6 +282,8 @@ impl Bench<'_> {
             latency_p50_ms,
             latency_p99_ms,
             seconds,
+            planned: trial.measured.as_secs_f64(),
+            disk,
         })
     }
 
@@ -201,7 +292,7 @@ impl Bench<'_> {
             at: Instant::now(),
             gateway: gateway.cpu_seconds(),
             bench: cpu_seconds_of("self"),
-            delivered: self.sink.counts().items,
+            delivered: self.stage.sink.counts().items,
         }
     }
 
@@ -229,6 +320,9 @@ impl Bench<'_> {
             let used = (now.gateway - before.gateway) / (now.at - before.at).as_secs_f64();
             if used > IDLE || now.delivered > before.delivered {
                 busy = now;
+            } else if now.at - busy.at > ASK && is_holding(gateway)? {
+                // It waits for more evidence, and has the work of it yet to do.
+                busy = now;
             }
             before = now;
             let idle = now.at - busy.at;
@@ -241,4 +335,9 @@ impl Bench<'_> {
             }
         }
     }
+}
+
+/// Whether it says that somebody has not finished. Who says nothing is not asked.
+fn is_holding(gateway: &Gateway) -> Result<bool, Box<dyn Error>> {
+    Ok(gateway.status()?.is_some_and(|status| status.held() > 0))
 }

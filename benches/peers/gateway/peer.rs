@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use hopline::evidence::Signal;
 
-use crate::options::{Protocol, Shape};
+use crate::shape::{Limiter, Protocol, Shape};
 
 /// One gateway that can be measured. `benches/peers/<folder>/peer` has a line `key: value` for each:
 /// `name`, `run` (a command line), and as often as needed `setup` (a command that installs it) and
-/// `env` (`NAME=value`). `<case>.yaml` beside it is its configuration for a case.
+/// `env` (`NAME=value`); `status` is the path of Hopline's status. `<case>.yaml` beside it is its configuration for a case.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
     pub(crate) folder: String,
@@ -18,6 +18,7 @@ pub(crate) struct Peer {
     pub(crate) run: String,
     pub(crate) setup: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) status: Option<String>,
 }
 
 /// Where the gateway listens, and where it sends to.
@@ -70,6 +71,7 @@ impl Peer {
             let (key, value) = line.split_once(": ").ok_or(format!("not key: value: {line}"))?;
             match key {
                 "name" => value.clone_into(&mut peer.name),
+                "status" => peer.status = Some(value.to_owned()),
                 "run" => value.clone_into(&mut peer.run),
                 "setup" => peer.setup.push(value.to_owned()),
                 "env" => {
@@ -88,9 +90,11 @@ impl Peer {
         fs::read_to_string(Path::new("benches/peers").join(&self.folder).join(file)).ok()
     }
 
-    /// Its folder for one round, empty.
-    pub(crate) fn scratch(&self) -> std::io::Result<PathBuf> {
-        let folder = std::env::current_dir()?.join(".local/peers/run").join(&self.folder);
+    /// Its folder for one round, empty. Runs at other ports have others.
+    pub(crate) fn scratch(&self, addresses: &Addresses) -> std::io::Result<PathBuf> {
+        let (_, port) = addresses.sink_grpc.rsplit_once(':').unwrap_or_default();
+        let folders = std::env::current_dir()?.join(".local/peers/run");
+        let folder = folders.join(port).join(&self.folder);
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir_all(&folder)?,
@@ -107,12 +111,15 @@ pub(crate) fn fill(
     scratch: &Path,
 ) -> Result<String, Box<dyn Error>> {
     let scratch = scratch.display().to_string();
+    // The head of a list of processors.
+    let limiter = if shape.limiter == Limiter::On { "memory_limiter, " } else { "" };
     let values = [
         ("door_grpc", &*addresses.door_grpc),
         ("door_http", &addresses.door_http),
         ("door_other", &addresses.door_other),
-        ("sink_grpc", &addresses.sink_grpc),
-        ("sink_http", &addresses.sink_http),
+        ("sink", addresses.sink(shape.out)),
+        ("out", shape.out.name()),
+        ("limiter", limiter),
         ("level", level(shape.signal)),
         ("compression", shape.compression.name()),
         ("scratch", &scratch),

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::Status;
 use super::peer::{Addresses, Peer, fill};
-use crate::options::Shape;
+use crate::Fallible;
+use crate::shape::Shape;
 
 /// The kernel counts the time of a process in hundredths of a second, on every platform.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -20,6 +22,8 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Gateway {
     process: Child,
     own_log: PathBuf,
+    /// Where it says how it is, and the path there.
+    status: Option<(String, String)>,
 }
 
 impl Gateway {
@@ -31,7 +35,7 @@ impl Gateway {
         addresses: &Addresses,
         cores: &str,
     ) -> Result<Self, Box<dyn Error>> {
-        let scratch = peer.scratch()?;
+        let scratch = peer.scratch(addresses)?;
         let config = scratch.join("config.yaml");
         fs::write(&config, fill(template, shape, addresses, &scratch)?)?;
         let own_log = scratch.join("own.log");
@@ -46,7 +50,8 @@ impl Gateway {
         process.envs(peer.env.iter().map(env));
         let log = File::create(&own_log)?;
         process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut gateway = Self { process: process.spawn()?, own_log };
+        let status = peer.status.clone().map(|path| (addresses.door_other.clone(), path));
+        let mut gateway = Self { process: process.spawn()?, own_log, status };
         gateway.wait_for(addresses.door(shape.protocol))?;
         Ok(gateway)
     }
@@ -63,6 +68,11 @@ impl Gateway {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
         kib.unwrap_or(0.0) / 1024.0
+    }
+
+    /// What it says of itself. `None` for one that does not.
+    pub(crate) fn status(&self) -> Fallible<Option<Status>> {
+        self.status.as_ref().map(|(address, path)| Status::ask(address, path)).transpose()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

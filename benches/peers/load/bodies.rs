@@ -17,7 +17,7 @@ use prost::Message as _;
 use super::template::Template;
 use super::{logs, metrics, traces};
 use crate::ids::TRACE_SPANS;
-use crate::options::{Compression, Protocol, Shape};
+use crate::shape::{Compression, Pace, Protocol, Shape};
 
 /// What SDKs compress with.
 const GZIP_LEVEL: u32 = 6;
@@ -81,12 +81,15 @@ impl Bodies {
     /// More than any gateway took so far on one processor. If one takes more, its round ends early.
     fn needed(&self, duration: Duration) -> usize {
         let most = match (self.shape.signal, self.shape.compression) {
-            (Signal::Traces, Compression::Gzip) => 250_000,
-            (Signal::Traces, _) => 400_000,
+            (Signal::Traces, Compression::Gzip) => 400_000,
+            (Signal::Traces, _) => 550_000,
             (_, Compression::Gzip) => 700_000,
             (_, _) => 1_200_000,
         };
-        let rate = self.shape.rate.map_or(most, |rate| rate + rate / 10);
+        let rate = match self.shape.pace {
+            Pace::Open(rate) => rate + rate / 10,
+            Pace::Closed | Pace::Half => most,
+        };
         let millis = u64::try_from(duration.as_millis()).unwrap();
         (rate * millis / 1000) as usize / self.shape.batch + 1
     }

@@ -12,7 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use crate::options::{Compression, Protocol, Shape};
+use crate::shape::{Compression, Protocol, Shape};
 
 /// A gateway that answers nothing for so long will not do so any more.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -24,10 +24,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 pub(crate) use bodies::{Bodies, Supply};
 use client::{Answer, Client};
 
-use crate::options::Shape;
+use crate::shape::{Pace, Shape};
 
 /// Before a refused request is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
+/// Whoever waits looks so often whether the load is over.
+const STOP_AFTER: Duration = Duration::from_millis(100);
 /// The largest latency that is told apart.
 const LATENCY_MICROS_MAX: u64 = 120_000_000;
 
@@ -118,7 +120,9 @@ pub(crate) fn drive(shape: Shape, address: &str, supply: Supply, tally: &Arc<Tal
 async fn worker(work: Arc<Work>, mut client: Option<Client>) {
     while !work.tally.stop.load(Ordering::Relaxed) {
         let due = work.due();
-        sleep_until(due).await;
+        if !work.is_due(due).await {
+            return;
+        }
         let Some(body) = work.supply.next() else { return };
         let items = work.shape.batch as u64;
         work.tally.offered.fetch_add(items, Ordering::Relaxed);
@@ -133,10 +137,21 @@ async fn worker(work: Arc<Work>, mut client: Option<Client>) {
 impl Work {
     /// When the next request is due: now, in a closed loop.
     fn due(&self) -> Instant {
-        let Some(rate) = self.shape.rate else { return Instant::now() };
+        let Pace::Open(rate) = self.shape.pace else { return Instant::now() };
         let tick = self.tally.tick.fetch_add(1, Ordering::Relaxed);
         let micros = tick * self.shape.batch as u64 * 1_000_000 / rate;
         self.begin + Duration::from_micros(micros)
+    }
+
+    /// Waits for it; `false` when the load ends before. At a low rate that may be long.
+    async fn is_due(&self, due: Instant) -> bool {
+        while Instant::now() < due {
+            if self.tally.stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            sleep_until(due.min(Instant::now() + STOP_AFTER)).await;
+        }
+        true
     }
 
     /// Sends until it is accepted; gives up at the end.

@@ -1,9 +1,11 @@
 //! A chart of bars: what an item costs, by case and gateway.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{micros, sorted};
-use crate::results::Loads;
+use super::rank;
+use crate::results::{Measured, OURS, Row, spread};
+use crate::shape::Label;
 
 const WIDTH: f64 = 720.0;
 /// Where bars begin, and what is left for the figure behind the longest.
@@ -13,15 +15,19 @@ const BAR: f64 = 18.0;
 const GAP: f64 = 14.0;
 const TOP: f64 = 44.0;
 
-/// Of the load that has the most cases.
-pub(super) fn draw(newest: &Loads) -> String {
-    let most = newest.iter().max_by_key(|(_, cases)| cases.len());
-    let Some((label, cases)) = most else { return String::new() };
-    let cases = sorted(cases);
-    let all = || cases.iter().flat_map(|(_, rounds)| rounds.values());
-    let longest = all().map(|rounds| micros(rounds).median).fold(0.0, f64::max);
-    let bars = all().count() as f64;
-    let height = TOP + bars * BAR + cases.len() as f64 * GAP;
+/// Of the load that has the most cases beside the Collector.
+pub(super) fn draw(newest: &[Row]) -> String {
+    let mut loads: BTreeMap<&Label, Vec<&Row>> = BTreeMap::new();
+    for row in newest.iter().filter(|row| row.rival.as_deref() == Some("otelcol")) {
+        loads.entry(&row.label).or_default().push(row);
+    }
+    // Of loads with as many, the last: it has zstd.
+    let most = loads.into_iter().max_by_key(|(_, rows)| rows.len());
+    let Some((label, mut rows)) = most else { return String::new() };
+    rows.sort_by_key(|row| rank(&row.case));
+    let longest = rows.iter().flat_map(|row| [&row.theirs, &row.ours]);
+    let longest = longest.filter_map(|rounds| micros(rounds)).fold(0.0, f64::max);
+    let height = TOP + rows.len() as f64 * (2.0 * BAR + GAP);
 
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
@@ -31,11 +37,10 @@ pub(super) fn draw(newest: &Loads) -> String {
          <text x=\"8\" y=\"34\" fill=\"#666\">{label}</text>\n"
     );
     let mut y = TOP;
-    for (case, rounds) in cases {
-        _ = writeln!(out, "<text x=\"8\" y=\"{:.0}\">{case}</text>", y + 13.0);
-        for (peer, rounds) in rounds {
-            let cost = micros(rounds).median;
-            bar(&mut out, peer, cost, (y, longest));
+    for row in rows {
+        _ = writeln!(out, "<text x=\"8\" y=\"{:.0}\">{}</text>", y + 13.0, row.case);
+        for (peer, rounds) in [("otelcol", &row.theirs), (OURS, &row.ours)] {
+            bar(&mut out, peer, micros(rounds).unwrap_or(0.0), (y, longest));
             y += BAR;
         }
         y += GAP;
@@ -46,7 +51,7 @@ pub(super) fn draw(newest: &Loads) -> String {
 
 fn bar(out: &mut String, peer: &str, cost: f64, (y, longest): (f64, f64)) {
     let width = cost / longest * (WIDTH - LEFT - RIGHT);
-    let color = if peer == super::OURS { "#0b7285" } else { "#adb5bd" };
+    let color = if peer == OURS { "#0b7285" } else { "#adb5bd" };
     _ = writeln!(
         out,
         "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\" fill=\"#444\">{peer}</text>\
@@ -58,4 +63,8 @@ fn bar(out: &mut String, peer: &str, cost: f64, (y, longest): (f64, f64)) {
         LEFT + width + 6.0,
         y + 13.0,
     );
+}
+
+fn micros(rounds: &[Measured]) -> Option<f64> {
+    Some(spread(rounds, |it| it.micros)?.median)
 }

@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 
 use crate::items;
 use crate::load::shop::PLANTED;
-use crate::options::Compression;
+use crate::shape::Compression;
 
 /// One request in so many is searched for secrets.
 const SEARCHED: u64 = 16;

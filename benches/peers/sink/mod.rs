@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use count::Counter;
 pub(crate) use count::Counts;
 
-use crate::options::Protocol;
+use crate::shape::Protocol;
 
 /// How the sink behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

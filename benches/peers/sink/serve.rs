@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Mood, Sink};
-use crate::options::{Compression, Protocol};
+use crate::shape::{Compression, Protocol};
 
 /// The windows of one stream and of the connection: they must not be what limits. Frames keep their
 /// default size, which is what most backends have.
