@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hopline::evidence::Signal;
 
-use crate::shape::{Limiter, Protocol, Shape};
+use crate::shape::{Compression, Limiter, Protocol, Shape};
 
 /// One gateway that can be measured. `benches/peers/<folder>/peer` has a line `key: value` for each:
 /// `name`, `run` (a command line), and as often as needed `setup` (a command that installs it) and
@@ -122,6 +122,7 @@ pub(crate) fn fill(
         ("limiter", limiter),
         ("level", level(shape.signal)),
         ("compression", shape.compression.name()),
+        ("log_compression", log_compression(shape.compression)),
         ("scratch", &scratch),
     ];
     let fill = |text: String, (name, value): &(&str, &str)| {
@@ -132,6 +133,11 @@ pub(crate) fn fill(
         Some(at) => Err(format!("an unknown placeholder at byte {at} of:\n{filled}").into()),
         None => Ok(filled),
     }
+}
+
+/// How a sidecar would be told to keep its log: a destination without zstd has no use for frames.
+fn log_compression(compression: Compression) -> &'static str {
+    if compression == Compression::Zstd { "zstd" } else { "none" }
 }
 
 /// What one item is called in rules.

@@ -188,7 +188,8 @@ impl Inflation {
             let most = (self.limit + 1).saturating_sub(self.out.len());
             let step = (self.out.len().max(self.encoded_bytes * 4))
                 .clamp(STEP_BYTES_MIN, STEP_BYTES_MAX)
-                .min(most);
+                .min(most)
+                .min(pause - self.out.len());
             self.deadline.check()?;
             let made = self.out.len() + step;
             self.hold.grow(self.encoded_bytes + made + made.min(self.window_bytes_max))?;
