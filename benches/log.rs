@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hopline::evidence::Nanos;
-use hopline::log::{Ack, Log, Packed, Packing, Settings};
+use hopline::log::{Ack, Log, Packing, Settings};
 use hopline::redact::Clean;
 use prost::Message as _;
 
@@ -114,7 +114,7 @@ impl Running {
                 runtime.spawn(async move {
                     while start.elapsed() < ROUND {
                         // A full queue or log is asked again, as senders do.
-                        match log.append(Packed::new(&clean, log.packing())).await {
+                        match log.append(log.pack(&clean)).await {
                             Ok(_) => drop(done.fetch_add(1, Ordering::Relaxed)),
                             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
                         }

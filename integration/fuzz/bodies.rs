@@ -93,9 +93,8 @@ pub(crate) fn log(data: &[u8]) {
     let request = Bytes::from_static(&[0x0a, 0x06, 0x12, 0x04, 0x12, 0x02, 0x1a, 0x00]);
     let (clean, _) = PLAIN.clean(head(Signal::Logs), &request).expect("a log record is OTLP");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let at = runtime
-        .block_on(opened.append(log::Packed::new(&clean, opened.packing())))
-        .expect("an empty disk takes a batch");
+    let at =
+        runtime.block_on(opened.append(opened.pack(&clean))).expect("an empty disk takes a batch");
     assert_eq!(opened.read(at).expect("what was appended is there").payload.plain, request);
     opened.close();
 }

@@ -45,6 +45,10 @@ pub(crate) struct Finish {
     pub(crate) holding: Arc<Holding>,
     /// What the shards took for their journeys.
     pub(crate) room: Arc<Room>,
+    /// What waits for a commit, in evidence.
+    pub(crate) uncommitted: usize,
+    /// The gateway stops while the index fails: nothing more is tried.
+    pub(crate) is_leaving: bool,
     pub(crate) account: Arc<Account>,
     pub(crate) log: Log,
     pub(crate) cursor: Cursor,
@@ -102,19 +106,19 @@ impl Finish {
                 }
             }
         }
-        while self.is_full() && !self.settle(now) {
+        while self.is_full() && !self.is_leaving && !self.settle(now) {
             // What is not committed at the end is read from the log at the next start.
-            if self.halt.is_cancelled() {
-                return;
+            self.is_leaving = self.halt.is_cancelled();
+            if !self.is_leaving {
+                std::thread::park_timeout(PAUSE);
             }
-            std::thread::park_timeout(PAUSE);
         }
     }
 
     /// Whether so much waits for a commit that nothing more may.
     fn is_full(&self) -> bool {
         let waiting = self.keeper.as_ref().map_or(0, Keeper::waiting);
-        waiting >= UNCOMMITTED_MAX || waiting > 0 && self.room.is_short()
+        waiting >= UNCOMMITTED_MAX || self.uncommitted > self.room.committed_at()
     }
 
     fn journey(&mut self, journey: &Arc<Journey>, now: Nanos) {
@@ -134,7 +138,9 @@ impl Finish {
                 let worked = !hops.iter().any(|hop| hop.outcome.is_failure());
                 if self.shed == Shed::Successful && worked {
                     self.lost(journey, Reason::Shed);
-                } else if !keeper.keep(journey, &hops, replayed, now) {
+                } else if keeper.keep(journey, &hops, replayed, now) {
+                    self.uncommitted = self.uncommitted.saturating_add(journey.weight());
+                } else {
                     tracing::error!(journey = %journey.id, "a journey cannot be indexed");
                     self.lost(journey, Reason::IndexFailed);
                 }
@@ -150,6 +156,7 @@ impl Finish {
         if let Some(keeper) = &mut self.keeper {
             let begun = self.holding.lowest().unwrap_or(fed).min(fed);
             let Some(journeys) = keeper.commit(now, begun) else { return false };
+            self.uncommitted = 0;
             for journey in journeys {
                 self.done(&journey);
             }
@@ -203,4 +210,70 @@ impl Finish {
 /// Exemplars belong to points, and those have passed by.
 fn is_item(signal: &Signal) -> bool {
     *signal != Signal::Metrics
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::evidence::Facts;
+    use crate::index::Describer;
+    use crate::join::Home;
+    use crate::ledger::Ledger;
+    use crate::settings::{Sources, load};
+
+    /// A journey that weighs thirty.
+    fn journey(number: u64) -> Arc<Journey> {
+        let place = |offset| Place { batch: Position(number), offset };
+        let evidence = (0..26).map(|offset| (Facts::default(), place(offset))).collect();
+        Arc::new(Journey::new(Home::Alone(place(0)), evidence))
+    }
+
+    fn finish(dir: &std::path::Path, room: &Arc<Room>) -> Finish {
+        let sets = vec![format!("data_dir={}", dir.display())];
+        let settings = load(&Sources { sets, ..Sources::default() }).unwrap();
+        let log = Log::open(settings.for_log()).unwrap();
+        let symbols = Arc::new(Symbols::new(1000));
+        let describer = Describer::new(Arc::clone(&symbols), log.clone(), 1000);
+        let index = settings.for_index();
+        let keeper = Keeper::open(index, describer, Arc::clone(&symbols), now()).unwrap();
+        // What is taken is told directly.
+        let (_, inbox) = channel();
+        Finish {
+            inbox,
+            symbols,
+            measures: Arc::new(Mutex::new(Hops::new(settings.for_measure()))),
+            keeper: Some(keeper),
+            commit: settings.index.commit,
+            holding: Arc::default(),
+            room: Arc::clone(room),
+            uncommitted: 0,
+            is_leaving: false,
+            account: Ledger::new().open("index"),
+            cursor: log.cursor("index"),
+            log,
+            shed: Shed::default(),
+            fed: Arc::default(),
+            replay_end: Position::default(),
+            halt: CancellationToken::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_on_its_way_commits_nothing_and_half_the_room_does() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), Arc::new(Room::new(1200)));
+        let mut finish = finish(dir.path(), &room);
+        let waiting = |finish: &Finish| finish.keeper.as_ref().unwrap().waiting();
+        let journeys: Vec<_> = (0..40).map(journey).collect();
+        assert!(journeys.iter().all(|journey| room.take(journey, &finish.halt)));
+
+        for journey in &journeys[..20] {
+            finish.take(Finished::Journey(Arc::clone(journey)), now());
+        }
+        assert_eq!((waiting(&finish), room.used_for_test()), (20, 1200));
+
+        finish.take(Finished::Journey(Arc::clone(&journeys[20])), now());
+        assert_eq!((waiting(&finish), room.used_for_test()), (0, 1200 - 21 * 30));
+    }
 }

@@ -149,10 +149,10 @@ impl Intake {
             policy: 0,
             digest,
         };
-        let packing = self.log.packing();
+        let log = self.log.clone();
         let clean = move |policy: &Policy| {
             let (clean, tally) = policy.clean(head, &raw.bytes)?;
-            Ok((Packed::new(&clean, packing), tally))
+            Ok((log.pack(&clean), tally))
         };
         // What is small goes on where it was inflated, at once: so few are in memory twice.
         if is_small {

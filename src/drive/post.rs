@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use super::{Inlet, Input};
 use crate::evidence::Place;
-use crate::join::{Mail, PIECE_MAX};
+use crate::join::{MAIL_SLACK, Mail, PIECE_MAX};
 use crate::serve::LostMail;
 
 /// Mail waits here when its receiver has no room for it. Waiting for room could wait for ever: the
@@ -53,6 +53,12 @@ impl Post {
             for mail in fullest.waiting.drain(..more) {
                 self.lost.add(mail.subject());
                 lost.extend(mail.carries());
+            }
+        }
+        // Each may have been the fullest at some time, and would keep the memory of that.
+        for Peer { waiting, .. } in &mut self.peers {
+            if waiting.capacity() > 2 * waiting.len() + MAIL_SLACK {
+                waiting.shrink_to(waiting.len());
             }
         }
         lost
@@ -158,6 +164,22 @@ mod tests {
 
         let waiting: Vec<_> = post.peers.iter().map(|peer| peer.waiting.len()).collect();
         assert_eq!((waiting, counts(&lost)[0]), (vec![2, 4, 4], 26));
+    }
+
+    #[test]
+    fn a_queue_that_was_long_does_not_keep_its_memory() {
+        let (inlet, (inbox, _)) = Inlet::new();
+        fill(&inlet);
+        let mut post = Post::new(&[inlet], 10_000, Arc::default());
+        (0..9000).for_each(|batch| post.put(0, Mail::Admit(evidence(batch % 3))));
+        post.deliver();
+        assert!(post.peers[0].waiting.capacity() >= 9000);
+
+        inbox.try_iter().for_each(drop);
+        post.deliver();
+
+        assert!(post.peers[0].waiting.is_empty());
+        assert!(post.peers[0].waiting.capacity() <= MAIL_SLACK);
     }
 
     #[test]

@@ -46,9 +46,15 @@ impl Room {
         self.freed.notify_all();
     }
 
-    /// Whether so much is taken that what can be finished should be.
-    pub(super) fn is_short(&self) -> bool {
-        *self.used() > self.evidence_max / 2
+    /// What may wait for a commit: the rest is for what is on its way to the finisher, or the shards
+    /// would stand still until the commit.
+    pub(super) fn committed_at(&self) -> usize {
+        self.evidence_max / 2
+    }
+
+    #[cfg(test)]
+    pub(super) fn used_for_test(&self) -> usize {
+        *self.used()
     }
 
     fn used(&self) -> MutexGuard<'_, usize> {
@@ -76,8 +82,7 @@ mod tests {
     fn who_finds_no_room_waits_until_a_journey_is_finished() {
         let (room, halt) = (Arc::new(Room::new(10)), CancellationToken::new());
         let small = journey(1);
-        assert!(room.take(&small, &halt) && !room.is_short());
-        assert!(room.take(&small, &halt) && room.is_short());
+        assert!(room.take(&small, &halt) && room.take(&small, &halt));
         let third = {
             let room = Arc::clone(&room);
             thread::spawn(move || room.take(&journey(1), &CancellationToken::new()))
@@ -87,7 +92,8 @@ mod tests {
 
         room.give(&small);
 
-        assert!(third.join().unwrap() && room.is_short());
+        assert!(third.join().unwrap());
+        assert_eq!((*room.used(), room.committed_at()), (10, 5));
     }
 
     #[test]

@@ -84,8 +84,12 @@ impl Journey {
     /// What it takes of memory, in evidence.
     #[must_use]
     pub fn weight(&self) -> usize {
-        // What is kept beside the evidence takes as much as four.
-        self.evidence.len().saturating_add(4)
+        // What is kept beside the evidence takes as much as four, and a place a sixth.
+        let places = match &self.fresh {
+            Fresh::All => 0,
+            Fresh::These(places) => places.len().div_ceil(6),
+        };
+        self.evidence.len().saturating_add(places).saturating_add(4)
     }
 
     /// Where what came since the revision before lies.
@@ -111,6 +115,7 @@ impl Journey {
             let before = self.evidence.len();
             self.evidence.dedup_by(|later, earlier| is_repeat(later, earlier));
             self.duplicates = count(before - self.evidence.len());
+            self.evidence.shrink_to_fit();
         }
         let ambiguous = self.evidence.iter().filter(|(facts, _)| facts.marks.has(Marks::AMBIGUOUS));
         self.ambiguous = count(ambiguous.count());

@@ -7,6 +7,9 @@ use crate::evidence::{Evidence, Nanos, Place};
 pub const PIECE_MAX: usize = 1024;
 /// Pieces that wait for one shard.
 pub const INBOX_MAX: usize = 64;
+/// Messages for which a queue has room though fewer than half of them wait.
+pub const MAIL_SLACK: usize = 64;
+
 /// Messages that wait at all shards together, while a piece for each is no more than that.
 const MAIL_MAX: usize = 100_000;
 

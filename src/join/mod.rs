@@ -38,7 +38,7 @@ pub use bindings::{Binding, Forgotten, WeakKey};
 pub use home::{Home, Shard};
 pub use hops::{Hop, Sides, hops};
 pub use journey::{Closed, Fresh, Journey};
-pub use mail::{INBOX_MAX, Mail, PIECE_MAX, Subject, mail_max};
+pub use mail::{INBOX_MAX, MAIL_SLACK, Mail, PIECE_MAX, Subject, mail_max};
 pub use table::Table;
 
 use crate::evidence::{JourneyId, Kind, Place};

@@ -624,6 +624,7 @@ fn a_span_that_was_sent_twice_is_there_once() {
 
     let journey = shards.only();
     assert_eq!((places(&journey), journey.duplicates, journey.fresh().count()), (vec![0], 1, 2));
+    assert_eq!((journey.weight(), journey.evidence.capacity()), (1 + 4 + 1, 1));
 }
 
 #[test]

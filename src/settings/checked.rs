@@ -248,10 +248,10 @@ impl Join {
         self.evidence_max / 8
     }
 
-    /// Evidence of journeys that closed and are not finished; one journey may be larger.
+    /// Evidence of journeys that closed and are not finished. The largest has room.
     #[must_use]
     pub fn closed_evidence_max(&self) -> usize {
-        self.evidence_max / 4
+        (self.evidence_max / 4).max(2 * self.journey_evidence_max)
     }
 }
 

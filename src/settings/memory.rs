@@ -5,7 +5,7 @@ use std::fmt;
 use super::checked::Settings;
 use super::unit::show_bytes;
 use crate::export::context_bytes;
-use crate::join::{INBOX_MAX, Mail, PIECE_MAX, mail_max};
+use crate::join::{INBOX_MAX, MAIL_SLACK, Mail, PIECE_MAX, mail_max};
 use crate::wire::zstd::IDLE_BYTES_MAX;
 
 const EVIDENCE_BYTES: u64 = 96;
@@ -86,7 +86,9 @@ impl Settings {
         let (limit, join) = (&self.limit, &self.join);
         let windows = wide(self.measure.windows).saturating_add(1);
         let series = windows.saturating_mul(SERIES_WINDOW_BYTES);
-        let mail = wide(join.shards.saturating_mul(mail_max(join.shards)));
+        // A queue to each other shard may be half empty.
+        let slack = join.shards.saturating_mul(MAIL_SLACK) / 2;
+        let mail = wide(join.shards.saturating_mul(mail_max(join.shards).saturating_add(slack)));
         // Each shard may be handing one over that is larger.
         let larger = join.shards.saturating_mul(join.journey_evidence_max);
         let closed = join.closed_evidence_max().saturating_add(larger);

@@ -28,7 +28,7 @@ const IDLE_MAX: usize = 4;
 const DECODER_BYTES_MAX: usize = 1 << 20;
 const ENCODER_BYTES_MAX: usize = 2 << 20;
 
-/// What all that wait may hold.
+/// What all that wait may hold. One at work is its thread's, as is the thread's stack.
 pub(crate) const IDLE_BYTES_MAX: usize = IDLE_MAX * (DECODER_BYTES_MAX + ENCODER_BYTES_MAX);
 
 struct Idle<T>(Mutex<Vec<T>>);

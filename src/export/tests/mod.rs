@@ -20,7 +20,7 @@ use self::sink::{Sink, spans};
 use super::*;
 use crate::evidence::{Digest, Head, Position, Source, Tenant};
 use crate::ledger::{Account, Ledger, Reason};
-use crate::log::{self, Ack, Cursor, Log, Packed, Packing};
+use crate::log::{self, Ack, Cursor, Log, Packing};
 use crate::redact::Clean;
 
 /// A forwarder at work.
@@ -91,7 +91,7 @@ impl Run {
             digest: Digest::default(),
         };
         let clean = Clean::for_test(head, Bytes::from(bytes));
-        self.log.append(Packed::new(&clean, self.log.packing())).await.unwrap()
+        self.log.append(self.log.pack(&clean)).await.unwrap()
     }
 
     /// Closes the log and waits until all of it is settled.

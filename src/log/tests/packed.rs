@@ -82,3 +82,22 @@ fn a_packed_batch_counts_as_what_it_holds_in_memory() {
     let log = Log::open(tight(held)).unwrap();
     assert!(held > long().len() && append(&log, &long()).is_ok());
 }
+
+#[test]
+fn a_batch_that_fits_in_the_queue_is_not_refused_for_its_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let fits = |queue_bytes_max| {
+        let settings = Settings { queue_bytes_max, ..settings(dir.path(), Ack::Wal) };
+        let log = Log::open(Settings { packing: Packing::Zstd, ..settings }).unwrap();
+        let packed = log.pack(&clean(&long()));
+        let is_packed = packed.payload.packed.is_some();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        (is_packed, runtime.block_on(log.append(packed)).map(drop))
+    };
+    let held = packed(&long()).payload.held_bytes();
+
+    assert_eq!(fits(held), (true, Ok(())));
+    assert_eq!(fits(held - 1), (false, Ok(())));
+    assert_eq!(fits(long().len()), (false, Ok(())));
+    assert_eq!(fits(long().len() - 1), (false, Err(Refusal::TooLarge)));
+}
