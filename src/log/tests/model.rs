@@ -21,7 +21,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (0..300_usize).prop_map(Act::Append),
         // So long that they are packed.
-        2 => (5_000..9_000_usize).prop_map(Act::Append),
+        2 => (17_000..20_000_usize).prop_map(Act::Append),
         3 => (0..4_usize).prop_map(Act::Advance),
         2 => Just(Act::Trim),
         1 => Just(Act::Reopen),

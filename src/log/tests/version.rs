@@ -152,14 +152,14 @@ fn a_log_of_version_2_is_read_and_goes_on_with_what_is_packed() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(segment_name(0)), version_two(0, 0, &["one", "two"])).unwrap();
     let log = Log::open(from_disk(dir.path())).unwrap();
-    let long = "three ".repeat(1000);
+    let long = "three ".repeat(3000);
     append(&log, &long).unwrap();
     log.close();
 
     let log = Log::open(from_disk(dir.path())).unwrap();
 
     assert_eq!(read_all(&log), ["one", "two", &long]);
-    assert_eq!(log.items(Position(0)), [0, 6006, 0]);
+    assert_eq!(log.items(Position(0)), [0, 18_006, 0]);
     assert_eq!(log.status().corrupt, Corrupt::default());
     assert_eq!(log.read(Position(0)).unwrap().head, Head { digest: Digest(9), ..head(3) });
 }
