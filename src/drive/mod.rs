@@ -4,7 +4,7 @@
 //! queue in front of it; `pipeline` makes the queues and starts the loops.
 //! Holds what is in the queues: `INBOX_MAX` inputs for a shard, `mail_max` messages that
 //! it could not deliver yet, `CLOSED_MAX` journeys for the finisher, `UNCOMMITTED_MAX` that wait for
-//! a commit, both with no more evidence together than a [`Room`] has. A full queue waits, back to the
+//! a commit, both with no more evidence together than a `Room` has. A full queue waits, back to the
 //! log, which is read later then.
 
 mod check;
