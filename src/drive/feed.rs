@@ -17,6 +17,7 @@ use crate::normalize;
 
 /// How long a disk that cannot be read is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
+
 /// Reads the log from where the join's evidence is unsettled.
 pub(crate) struct Feed {
     pub(crate) reader: Reader,

@@ -20,81 +20,61 @@ fn put_totals(bytes: &mut Vec<u8>, logs: u64) {
     }
 }
 
-/// A segment of version 1 with batches of log records, as many items as bytes.
-fn version_one(base: u64, logs_before: u64, texts: &[&str]) -> Vec<u8> {
-    let mut bytes = b"\xf7HOPLOG\n".to_vec();
-    bytes.put_u32_le(1);
-    seal(&mut bytes, 0);
-    let from = bytes.len();
-    bytes.put_u64_le(base);
-    bytes.put_u64_le(base);
-    put_totals(&mut bytes, logs_before);
-    bytes.put_u64_le(1_000);
-    seal(&mut bytes, from);
-    assert_eq!(bytes.len(), OPENING);
-    let (mut position, mut logs) = (base, logs_before);
-    for text in texts {
-        let from = bytes.len();
-        bytes.extend([0xf7, b'H', b'L', 0xc1]);
-        bytes.put_u32_le(u32::try_from(text.len()).unwrap());
-        bytes.put_u32_le(crc32fast::hash(text.as_bytes()));
-        bytes.put_u64_le(position);
-        bytes.put_u64_le(1_000);
-        put_totals(&mut bytes, logs);
-        bytes.put_u32_le(u32::try_from(text.len()).unwrap());
-        bytes.put_u32_le(7);
-        bytes.put_u32_le(3);
-        bytes.extend([2, 2, 0, 0]);
-        seal(&mut bytes, from);
-        bytes.extend(text.as_bytes());
-        position += FRAME + text.len() as u64;
-        logs += text.len() as u64;
-    }
-    bytes
+/// How an earlier version wrote.
+struct Old {
+    version: u8,
+    /// What told the frames of one segment from others, in its opening and in each of them.
+    mark: &'static [u8],
+    /// Of each batch's request.
+    digest: &'static [u8],
 }
 
-/// A segment of version 2: it had a mark, and each batch the digest of its request.
-fn version_two(base: u64, logs_before: u64, texts: &[&str]) -> Vec<u8> {
-    let mark = 0x5eed;
-    let mut bytes = b"\xf7HOPLOG\n".to_vec();
-    bytes.put_u32_le(2);
-    seal(&mut bytes, 0);
-    let from = bytes.len();
-    bytes.put_u64_le(base);
-    bytes.put_u64_le(base);
-    put_totals(&mut bytes, logs_before);
-    bytes.put_u64_le(1_000);
-    bytes.put_u64_le(mark);
-    seal(&mut bytes, from);
-    let (mut position, mut logs) = (base, logs_before);
-    for text in texts {
+const ONE: Old = Old { version: 1, mark: &[], digest: &[] };
+const TWO: Old = Old { version: 2, mark: &0x5eed_u64.to_le_bytes(), digest: &9_u128.to_le_bytes() };
+
+impl Old {
+    /// A segment with batches of log records, as many items as bytes.
+    fn segment(&self, base: u64, logs_before: u64, texts: &[&str]) -> Vec<u8> {
+        let mut bytes = b"\xf7HOPLOG\n".to_vec();
+        bytes.put_u32_le(u32::from(self.version));
+        seal(&mut bytes, 0);
         let from = bytes.len();
-        bytes.extend([0xf7, b'H', b'L', 0xc2]);
-        bytes.put_u32_le(u32::try_from(text.len()).unwrap());
-        bytes.put_u32_le(crc32fast::hash(text.as_bytes()));
-        bytes.put_u64_le(position);
+        bytes.put_u64_le(base);
+        bytes.put_u64_le(base);
+        put_totals(&mut bytes, logs_before);
         bytes.put_u64_le(1_000);
-        put_totals(&mut bytes, logs);
-        bytes.put_u32_le(u32::try_from(text.len()).unwrap());
-        bytes.put_u32_le(7);
-        bytes.put_u32_le(3);
-        bytes.extend([2, 2, 0, 0]);
-        bytes.put_u128_le(9);
-        bytes.put_u64_le(mark);
+        bytes.extend(self.mark);
         seal(&mut bytes, from);
-        bytes.extend(text.as_bytes());
-        position += 96 + text.len() as u64;
-        logs += text.len() as u64;
+        assert_eq!(bytes.len(), OPENING + self.mark.len());
+        let (opening, mut logs) = (bytes.len(), logs_before);
+        for text in texts {
+            let (from, length) = (bytes.len(), u32::try_from(text.len()).unwrap());
+            bytes.extend([0xf7, b'H', b'L', 0xc0 + self.version]);
+            bytes.put_u32_le(length);
+            bytes.put_u32_le(crc32fast::hash(text.as_bytes()));
+            bytes.put_u64_le(base + (from - opening) as u64);
+            bytes.put_u64_le(1_000);
+            put_totals(&mut bytes, logs);
+            bytes.put_u32_le(length);
+            bytes.put_u32_le(7);
+            bytes.put_u32_le(3);
+            bytes.extend([2, 2, 0, 0]);
+            bytes.extend(self.digest);
+            bytes.extend(self.mark);
+            seal(&mut bytes, from);
+            bytes.extend(text.as_bytes());
+            logs += u64::from(length);
+        }
+        bytes
     }
-    bytes
 }
 
 /// Two segments of version 1.
 fn old_log() -> (tempfile::TempDir, Vec<u64>) {
     let dir = tempfile::tempdir().unwrap();
-    let first = version_one(0, 0, &["one", "two"]);
+    let first = ONE.segment(0, 0, &["one", "two"]);
     let second_base = (first.len() - OPENING) as u64;
-    let second = version_one(second_base, 6, &["three", "four"]);
+    let second = ONE.segment(second_base, 6, &["three", "four"]);
     fs::write(dir.path().join(segment_name(0)), first).unwrap();
     fs::write(dir.path().join(segment_name(second_base)), second).unwrap();
     (dir, vec![0, FRAME + 3, second_base, second_base + FRAME + 5])
@@ -150,7 +130,7 @@ fn a_torn_end_of_version_1_is_cut_off() {
 #[test]
 fn a_log_of_version_2_is_read_and_goes_on_with_what_is_packed() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join(segment_name(0)), version_two(0, 0, &["one", "two"])).unwrap();
+    fs::write(dir.path().join(segment_name(0)), TWO.segment(0, 0, &["one", "two"])).unwrap();
     let log = Log::open(from_disk(dir.path())).unwrap();
     let long = "three ".repeat(3000);
     append(&log, &long).unwrap();
@@ -167,7 +147,7 @@ fn a_log_of_version_2_is_read_and_goes_on_with_what_is_packed() {
 #[test]
 fn damage_in_version_2_costs_what_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
-    let segment = version_two(0, 0, &["one", "two", "three"]);
+    let segment = TWO.segment(0, 0, &["one", "two", "three"]);
     fs::write(dir.path().join(segment_name(0)), segment).unwrap();
     flip(&segment_files(dir.path())[0], 76 + 99 + 20);
     flip(&segment_files(dir.path())[0], 30);
