@@ -1,16 +1,16 @@
 //! From the parts of a request to its body: framed for gRPC, compressed, or as they are.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use flate2::{Compress, FlushCompress, Status};
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
-use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound};
+use zstd::zstd_safe::{CCtx, InBuffer, OutBuffer, ResetDirective, compress_bound};
 
 use super::batch::Piece;
 use super::body::Packed;
 use super::{Compression, Destination, Protocol};
+use crate::wire::zstd::{Idle, encoder, failed};
 
 /// The compressed flag and the length, which gRPC puts before a message.
 pub(super) const PREFIX_BYTES: usize = 5;
@@ -31,8 +31,7 @@ pub(super) struct Packers {
     compression: Compression,
     level: u32,
     protocol: Protocol,
-    idle: Mutex<Vec<Packer>>,
-    idle_max: usize,
+    idle: Idle<Packer>,
 }
 
 enum Packer {
@@ -58,8 +57,7 @@ impl Packers {
             compression: destination.compression,
             level: destination.level,
             protocol: destination.protocol,
-            idle: Mutex::default(),
-            idle_max: destination.concurrency,
+            idle: Idle::new(destination.concurrency),
         }
     }
 
@@ -90,13 +88,13 @@ impl Packers {
     }
 
     fn compressed(&self, parts: &[Bytes]) -> io::Result<Bytes> {
-        let mut packer = match self.idle() {
+        let mut packer = match self.idle.take() {
             Some(packer) => packer,
             None => Packer::new(self.compression, self.level)?,
         };
         let mut out = Vec::new();
         packer.run(parts, &mut out)?;
-        self.keep(packer);
+        self.idle.keep(packer);
         out.shrink_to_fit();
         Ok(Bytes::from(out))
     }
@@ -125,17 +123,6 @@ impl Packers {
         }
         Ok(Packed::new(pieces))
     }
-
-    fn idle(&self) -> Option<Packer> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    fn keep(&self, packer: Packer) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.idle_max {
-            idle.push(packer);
-        }
-    }
 }
 
 impl Packer {
@@ -144,10 +131,7 @@ impl Packer {
             let level = flate2::Compression::new(level);
             return Ok(Self::Gzip(Box::new(Compress::new_gzip(level, GZIP_WINDOW_BITS))));
         }
-        let mut context =
-            CCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        context.set_parameter(CParameter::CompressionLevel(level.cast_signed())).map_err(failed)?;
-        Ok(Self::Zstd(context))
+        encoder(level).map(Self::Zstd)
     }
 
     /// Compresses the parts as one stream to the end of `out`. The room for the worst case is
@@ -215,10 +199,6 @@ fn make_room(out: &mut Vec<u8>) {
     if out.len() == out.capacity() {
         out.reserve(GATHER_BYTES);
     }
-}
-
-fn failed(code: usize) -> io::Error {
-    io::Error::other(zstd::zstd_safe::get_error_name(code))
 }
 
 fn prefix(flag: u8, length: usize) -> io::Result<[u8; PREFIX_BYTES]> {

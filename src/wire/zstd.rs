@@ -18,8 +18,8 @@ const WINDOW_LOG_MAX: u32 = 23;
 /// What a decoder holds beside what it has made: the window, as far as it was written.
 pub(crate) const WINDOW_BYTES_MAX: usize = 1 << WINDOW_LOG_MAX;
 
-static DECODERS: Idle<DCtx<'static>> = Idle(Mutex::new(Vec::new()));
-static ENCODERS: Idle<CCtx<'static>> = Idle(Mutex::new(Vec::new()));
+static DECODERS: Idle<DCtx<'static>> = Idle::new(IDLE_MAX);
+static ENCODERS: Idle<CCtx<'static>> = Idle::new(IDLE_MAX);
 
 /// Contexts of one kind that wait.
 const IDLE_MAX: usize = 4;
@@ -31,7 +31,12 @@ const ENCODER_BYTES_MAX: usize = 2 << 20;
 /// What all that wait may hold. One at work is its thread's, as is the thread's stack.
 pub(crate) const IDLE_BYTES_MAX: usize = IDLE_MAX * (DECODER_BYTES_MAX + ENCODER_BYTES_MAX);
 
-struct Idle<T>(Mutex<Vec<T>>);
+/// Contexts that wait for their next use, so many at most.
+#[derive(Debug)]
+pub(crate) struct Idle<T> {
+    contexts: Mutex<Vec<T>>,
+    max: usize,
+}
 
 /// The bytes as one frame, which says how long they are.
 ///
@@ -41,7 +46,7 @@ struct Idle<T>(Mutex<Vec<T>>);
 pub(crate) fn deflate(plain: &[u8]) -> io::Result<Vec<u8>> {
     let mut context = match ENCODERS.take() {
         Some(idle) => idle,
-        None => encoder()?,
+        None => encoder(LEVEL)?,
     };
     // What is not written to costs nothing, and what is too much goes back.
     let mut frame = Vec::with_capacity(compress_bound(plain.len()));
@@ -94,21 +99,27 @@ pub(crate) fn failed(code: usize) -> io::Error {
     io::Error::other(get_error_name(code))
 }
 
-fn encoder() -> io::Result<CCtx<'static>> {
+/// A new context of this level.
+pub(crate) fn encoder(level: u32) -> io::Result<CCtx<'static>> {
     let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
-    context.set_parameter(CParameter::CompressionLevel(LEVEL.cast_signed())).map_err(failed)?;
+    context.set_parameter(CParameter::CompressionLevel(level.cast_signed())).map_err(failed)?;
     Ok(context)
 }
 
 impl<T> Idle<T> {
-    fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    pub(crate) const fn new(max: usize) -> Self {
+        Self { contexts: Mutex::new(Vec::new()), max }
     }
 
-    fn keep(&self, context: T) {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
-            idle.push(context);
+    pub(crate) fn take(&self) -> Option<T> {
+        self.contexts.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// One more than there is room for is let go.
+    pub(crate) fn keep(&self, context: T) {
+        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        if contexts.len() < self.max {
+            contexts.push(context);
         }
     }
 }
@@ -138,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_context_that_waits_holds_no_more_than_is_said() {
-        let mut context = encoder().unwrap();
+        let mut context = encoder(LEVEL).unwrap();
         let plain: Vec<u8> = (0..32 << 20).map(|_| fastrand::u8(0..20)).collect();
         let mut frame = Vec::with_capacity(compress_bound(plain.len()));
         context.compress2(&mut frame, &plain).unwrap();
