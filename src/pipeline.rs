@@ -303,7 +303,6 @@ impl Parts {
             commit: settings.index.commit,
             holding: Arc::clone(&holding),
             room,
-            uncommitted: 0,
             is_leaving: false,
             account: Arc::clone(&account),
             log: self.log.clone(),

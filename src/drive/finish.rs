@@ -45,8 +45,6 @@ pub(crate) struct Finish {
     pub(crate) holding: Arc<Holding>,
     /// What the shards took for their journeys.
     pub(crate) room: Arc<Room>,
-    /// What waits for a commit, in evidence.
-    pub(crate) uncommitted: usize,
     /// The gateway stops while the index fails: nothing more is tried.
     pub(crate) is_leaving: bool,
     pub(crate) account: Arc<Account>,
@@ -117,8 +115,9 @@ impl Finish {
 
     /// Whether so much waits for a commit that nothing more may.
     fn is_full(&self) -> bool {
-        let waiting = self.keeper.as_ref().map_or(0, Keeper::waiting);
-        waiting >= UNCOMMITTED_MAX || self.uncommitted > self.room.committed_at()
+        self.keeper.as_ref().is_some_and(|keeper| {
+            keeper.waiting() >= UNCOMMITTED_MAX || keeper.weight() > self.room.committed_at()
+        })
     }
 
     fn journey(&mut self, journey: &Arc<Journey>, now: Nanos) {
@@ -138,9 +137,7 @@ impl Finish {
                 let worked = !hops.iter().any(|hop| hop.outcome.is_failure());
                 if self.shed == Shed::Successful && worked {
                     self.lost(journey, Reason::Shed);
-                } else if keeper.keep(journey, &hops, replayed, now) {
-                    self.uncommitted = self.uncommitted.saturating_add(journey.weight());
-                } else {
+                } else if !keeper.keep(journey, &hops, replayed, now) {
                     tracing::error!(journey = %journey.id, "a journey cannot be indexed");
                     self.lost(journey, Reason::IndexFailed);
                 }
@@ -156,7 +153,6 @@ impl Finish {
         if let Some(keeper) = &mut self.keeper {
             let begun = self.holding.lowest().unwrap_or(fed).min(fed);
             let Some(journeys) = keeper.commit(now, begun) else { return false };
-            self.uncommitted = 0;
             for journey in journeys {
                 self.done(&journey);
             }
@@ -248,7 +244,6 @@ mod tests {
             commit: settings.index.commit,
             holding: Arc::default(),
             room: Arc::clone(room),
-            uncommitted: 0,
             is_leaving: false,
             account: Ledger::new().open("index"),
             cursor: log.cursor("index"),

@@ -15,6 +15,8 @@ pub struct Keeper {
     writer: Option<Writer>,
     current: Current,
     waiting: Vec<Waiting>,
+    /// Of the journeys that wait, in evidence.
+    weight: usize,
     /// What the last commit said of the log.
     complete_to: Position,
 }
@@ -83,7 +85,7 @@ impl Keeper {
         // Nothing, for an index that is new: all of the log is to be read.
         let complete_to = Position(writer.payload().parse().unwrap_or(0));
         let (writer, waiting) = (Some(writer), Vec::new());
-        Ok(Self { settings, describer, symbols, writer, current, waiting, complete_to })
+        Ok(Self { settings, describer, symbols, writer, current, waiting, weight: 0, complete_to })
     }
 
     /// All evidence before this is in the index, or will never be.
@@ -110,6 +112,12 @@ impl Keeper {
         self.waiting.len()
     }
 
+    /// What they take of memory, in evidence.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// Writes a journey. `replayed`: all of it may have been written before a crash. Answers
     /// whether it can be kept: a document that no index takes must not hold up the others.
     pub fn keep(
@@ -131,6 +139,7 @@ impl Keeper {
             }
             self.note(kept.err());
         }
+        self.weight = self.weight.saturating_add(journey.weight());
         self.waiting.push(Waiting::Journey(Arc::clone(journey)));
         true
     }
@@ -162,6 +171,7 @@ impl Keeper {
             return None;
         }
         self.complete_to = begun;
+        self.weight = 0;
         let journeys = self.waiting.drain(..).filter_map(|waiting| match waiting {
             Waiting::Journey(journey) => Some(journey),
             Waiting::Retracted(_) => None,
