@@ -132,7 +132,10 @@ impl Finish {
         let mut places = journey.evidence.iter().map(|(_, place)| place);
         let replayed = places.all(|place| place.batch < self.replay_end);
         match &mut self.keeper {
-            None => self.done(journey),
+            None => {
+                self.done(journey);
+                self.room.give(journey.weight());
+            }
             Some(keeper) => {
                 let worked = !hops.iter().any(|hop| hop.outcome.is_failure());
                 if self.shed == Shed::Successful && worked {
@@ -153,23 +156,24 @@ impl Finish {
         if let Some(keeper) = &mut self.keeper {
             let begun = self.holding.lowest().unwrap_or(fed).min(fed);
             let Some(journeys) = keeper.commit(now, begun) else { return false };
-            for journey in journeys {
-                self.done(&journey);
+            for journey in &journeys {
+                self.done(journey);
             }
+            // At one go: whoever waits for room would be woken for every journey.
+            self.room.give(journeys.iter().map(|journey| journey.weight()).sum());
         }
         self.cursor.advance(self.holding.lowest().unwrap_or(fed).min(fed));
         true
     }
 
     fn done(&self, journey: &Journey) {
-        self.room.give(journey);
         for (signal, items) in self.settled(journey) {
             self.account.done(signal, items);
         }
     }
 
     fn lost(&self, journey: &Journey, reason: Reason) {
-        self.room.give(journey);
+        self.room.give(journey.weight());
         for (signal, items) in self.settled(journey) {
             self.account.lost(signal, reason, items);
         }

@@ -13,37 +13,48 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Shared by the shards, which take, and the finisher, which gives back.
 #[derive(Debug)]
 pub(crate) struct Room {
-    used: Mutex<usize>,
+    state: Mutex<State>,
     freed: Condvar,
     evidence_max: usize,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    used: usize,
+    /// Whoever waits: without anybody, nobody is to be woken.
+    waiting: usize,
+}
+
 impl Room {
     pub(crate) fn new(evidence_max: usize) -> Self {
-        Self { used: Mutex::default(), freed: Condvar::new(), evidence_max }
+        Self { state: Mutex::default(), freed: Condvar::new(), evidence_max }
     }
 
     /// Waits for room for a journey. One that is larger than all room waits until it is alone.
     /// False when the gateway stops meanwhile.
     pub(super) fn take(&self, journey: &Journey, halt: &CancellationToken) -> bool {
         let weight = journey.weight();
-        let mut used = self.used();
-        while *used > 0 && used.saturating_add(weight) > self.evidence_max {
+        let mut state = self.state();
+        while state.used > 0 && state.used.saturating_add(weight) > self.evidence_max {
             if halt.is_cancelled() {
                 return false;
             }
-            let waited = self.freed.wait_timeout(used, LOOK);
-            used = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting += 1;
+            let waited = self.freed.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
-        *used = used.saturating_add(weight);
+        state.used = state.used.saturating_add(weight);
         true
     }
 
-    /// A journey is finished.
-    pub(super) fn give(&self, journey: &Journey) {
-        let mut used = self.used();
-        *used = used.saturating_sub(journey.weight());
-        self.freed.notify_all();
+    /// Journeys of this weight together are finished.
+    pub(super) fn give(&self, weight: usize) {
+        let mut state = self.state();
+        state.used = state.used.saturating_sub(weight);
+        if state.waiting > 0 {
+            self.freed.notify_all();
+        }
     }
 
     /// What may wait for a commit: the rest is for what is on its way to the finisher, or the shards
@@ -54,11 +65,11 @@ impl Room {
 
     #[cfg(test)]
     pub(super) fn used_for_test(&self) -> usize {
-        *self.used()
+        self.state().used
     }
 
-    fn used(&self) -> MutexGuard<'_, usize> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,10 +101,10 @@ mod tests {
         thread::park_timeout(Duration::from_millis(20));
         assert!(!third.is_finished());
 
-        room.give(&small);
+        room.give(small.weight());
 
         assert!(third.join().unwrap());
-        assert_eq!((*room.used(), room.committed_at()), (10, 5));
+        assert_eq!((room.used_for_test(), room.committed_at()), (10, 5));
     }
 
     #[test]
@@ -102,7 +113,7 @@ mod tests {
         assert!(room.take(&journey(9), &halt));
         halt.cancel();
         assert!(!room.take(&journey(9), &halt));
-        room.give(&journey(9));
+        room.give(journey(9).weight());
         assert!(room.take(&journey(9), &halt));
     }
 }

@@ -1,10 +1,10 @@
 //! A closed journey becomes a document.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::brief::Brief;
 use super::document::STORED_BYTES_MAX;
-use super::summary::{Summary, outcome};
+use super::outline::{Outline, each_once};
 use super::{Document, text};
 use crate::evidence::{Kind, Place, Symbol, Symbols};
 use crate::join::{Hop, Journey};
@@ -19,35 +19,36 @@ pub struct Describer {
     log: Log,
     text_bytes_max: usize,
     last: Option<Batch>,
+    brief: Brief,
 }
 
 impl Describer {
     /// Reads words from `log`, at most `text_bytes_max` for one journey.
     #[must_use]
     pub fn new(symbols: Arc<Symbols>, log: Log, text_bytes_max: usize) -> Self {
-        Self { symbols, log, text_bytes_max, last: None }
+        Self { symbols, log, text_bytes_max, last: None, brief: Brief::default() }
     }
 
     /// The document of a journey and its hops.
     pub fn document(&mut self, journey: &Journey, hops: &[Hop]) -> Document {
-        let summary = Summary::new(journey, hops, &self.symbols);
+        let outline = Outline::of(journey);
         let mut document = Document::new(journey.id);
         document.requests = journey.requests.iter().map(|key| key.0.get()).collect();
-        document.start = summary.start();
-        document.duration_ns = summary.duration_ns;
-        document.failed = summary.failed;
-        document.outcome = outcome(journey).name();
+        document.start = outline.start;
+        document.duration_ns = outline.duration_ns;
+        document.failed = outline.outcome.is_failure();
+        document.outcome = outline.outcome.name();
         document.evidence = u32::try_from(journey.evidence.len()).unwrap_or(u32::MAX);
         self.name(&mut document, journey, hops);
         document.text = self.words(journey);
-        document.stored = summary.stored(STORED_BYTES_MAX);
+        document.stored = self.brief.of(journey, hops, &self.symbols, STORED_BYTES_MAX);
         document
     }
 
     /// The names that it can be found by, each once.
     fn name(&self, document: &mut Document, journey: &Journey, hops: &[Hop]) {
         let facts = || journey.evidence.iter().map(|(facts, _)| facts);
-        let origins: BTreeSet<_> = facts().map(|it| it.origin).collect();
+        let origins = each_once(facts().map(|it| it.origin));
         let origins: Vec<_> = origins.into_iter().map(|id| self.symbols.origin(id)).collect();
         document.services = self.texts(origins.iter().map(|it| it.service));
         document.namespaces = self.texts(origins.iter().map(|it| it.namespace));
@@ -63,12 +64,11 @@ impl Describer {
         document.peers = self.texts(facts().map(|it| it.peer).chain(callees));
         document.methods = names(facts().map(|it| it.method.name()));
         document.kinds = names(facts().map(|it| it.kind.name()));
-        let statuses: BTreeSet<_> = facts().map(|it| it.status).filter(|it| *it > 0).collect();
-        document.statuses = statuses.into_iter().collect();
+        document.statuses = each_once(facts().map(|it| it.status).filter(|it| *it > 0));
     }
 
     fn texts(&self, symbols: impl Iterator<Item = Symbol>) -> Vec<Arc<str>> {
-        let symbols: BTreeSet<_> = symbols.filter(|symbol| !symbol.is_none()).collect();
+        let symbols = each_once(symbols.filter(|symbol| !symbol.is_none()));
         symbols.into_iter().map(|symbol| self.symbols.text(symbol)).collect()
     }
 
@@ -97,6 +97,6 @@ impl Describer {
 }
 
 fn names(names: impl Iterator<Item = &'static str>) -> Vec<Arc<str>> {
-    let names: BTreeSet<_> = names.filter(|name| !name.is_empty()).collect();
+    let names = each_once(names.filter(|name| !name.is_empty()));
     names.into_iter().map(Arc::from).collect()
 }

@@ -7,6 +7,7 @@
 
 mod analyzer;
 mod bloom;
+mod brief;
 mod bucket;
 mod changes;
 mod describe;
@@ -14,6 +15,7 @@ mod document;
 mod keeper;
 mod lookup;
 mod lower;
+mod outline;
 mod plugin;
 mod schema;
 mod searcher;

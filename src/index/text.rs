@@ -24,6 +24,9 @@ pub(super) fn append(
     }
 }
 
+/// Whether the value of a key has words to be found by.
+type Wanted = fn(&[u8]) -> bool;
+
 struct Words<'a> {
     out: &'a mut String,
     bytes_max: usize,
@@ -45,7 +48,7 @@ impl Words<'_> {
     }
 
     fn record(&mut self, kind: Kind, message: &[u8]) -> Result<(), Malformed> {
-        let wanted = if kind == Kind::Access { tells_of_proxy } else { tells_of_error };
+        let wanted: Wanted = if kind == Kind::Access { tells_of_proxy } else { tells_of_error };
         for field in Fields::new(message) {
             let field = field?;
             match field.number {
@@ -80,12 +83,12 @@ impl Words<'_> {
         Ok(())
     }
 
-    fn attribute(&mut self, pair: &[u8], wanted: fn(&str) -> bool) -> Result<(), Malformed> {
-        let (mut key, mut value) = ("", &[] as &[u8]);
+    fn attribute(&mut self, pair: &[u8], wanted: Wanted) -> Result<(), Malformed> {
+        let (mut key, mut value) = (&[] as &[u8], &[] as &[u8]);
         for field in Fields::new(pair) {
             let field = field?;
             match field.number {
-                1 => key = field.text()?,
+                1 => key = field.bytes()?,
                 2 => value = field.bytes()?,
                 _ => {}
             }
@@ -145,11 +148,11 @@ impl Words<'_> {
     }
 }
 
-fn tells_of_error(key: &str) -> bool {
-    key.starts_with("exception.") || key.starts_with("error")
+fn tells_of_error(key: &[u8]) -> bool {
+    key.starts_with(b"exception.") || key.starts_with(b"error")
 }
 
-fn tells_of_proxy(key: &str) -> bool {
+fn tells_of_proxy(key: &[u8]) -> bool {
     const KEYS: [&str; 9] = [
         "path",
         "authority",
@@ -161,7 +164,7 @@ fn tells_of_proxy(key: &str) -> bool {
         "upstream_transport_failure_reason",
         "downstream_transport_failure_reason",
     ];
-    KEYS.contains(&key) || tells_of_error(key)
+    KEYS.iter().any(|known| known.as_bytes() == key) || tells_of_error(key)
 }
 
 #[cfg(test)]

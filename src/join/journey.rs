@@ -122,6 +122,22 @@ impl Journey {
     }
 }
 
+impl Closed {
+    /// The name in answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Rootless => "rootless",
+            Self::Longest => "longest",
+            Self::Full => "full",
+            Self::Drained => "drained",
+            Self::Amended => "amended",
+            Self::Alone => "alone",
+        }
+    }
+}
+
 impl Fresh {
     /// What lies at these places.
     pub(super) fn of(places: impl Iterator<Item = Place>) -> Self {

@@ -94,7 +94,7 @@ async fn find(shared: &Shared, id: &str) -> Result<Summary, Problem> {
             .or_else(|| request.and_then(|key| searcher.by_request(key.0.get()).into_iter().next()))
     });
     let hit = looked.await.map_err(|_| Problem::unavailable("the search was given up"))?;
-    hit.and_then(|hit| serde_json::from_slice(&hit.stored).ok()).ok_or_else(missing)
+    hit.and_then(|hit| Summary::read(&hit.stored)).ok_or_else(missing)
 }
 
 fn whole(summary: Summary, log: &Log) -> Whole {

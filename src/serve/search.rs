@@ -83,8 +83,7 @@ pub(crate) async fn search(
 
 /// What was stored with a hit. A list of hits does without the places of the evidence.
 fn summary(hit: &Hit) -> Summary {
-    let stored = serde_json::from_slice(&hit.stored).ok();
-    let stored: Summary = stored.unwrap_or_else(|| Summary {
+    let stored = Summary::read(&hit.stored).unwrap_or_else(|| Summary {
         id: hit.id.to_string(),
         start_ns: hit.start.0,
         ..Summary::default()

@@ -65,6 +65,19 @@ pub enum Sides {
     Proxy,
 }
 
+impl Sides {
+    /// The name in answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
 /// The hops of a journey, in the order of its evidence.
 ///
 /// Only durations are subtracted, or times of one clock: two hosts do not agree what time it is.
