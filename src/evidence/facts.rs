@@ -44,6 +44,8 @@ pub struct Facts {
     pub method: Method,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether its message has words to be found by that are not its name.
+    pub worded: bool,
     /// What the join has to add.
     pub marks: Marks,
 }

@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Filled, Filling, Frames, Parcel};
 use super::hand::Hand;
+use super::pack::takes_frames;
 use super::progress::{Open, Progress};
 use super::send::{Sender, Settled};
 use super::source::{Read, Source};
 use super::split::split;
-use super::{Compression, Destination, Error, Health};
+use super::{Destination, Error, Health};
 use crate::evidence::Signal;
 use crate::ledger::Account;
 use crate::log::{Batch, Cursor, Log};
-use crate::wire::zstd;
 
 /// How often a destination that may fall behind is asked how far it is.
 const FLOOR_INTERVAL: Duration = Duration::from_millis(250);
@@ -69,8 +69,8 @@ impl Forwarder {
             hand: Arc::clone(&self.hand),
         };
         let Destination { batch_bytes_max, compression, level, .. } = self.destination;
-        let is_same = compression == Compression::Zstd && level == zstd::LEVEL;
-        let frames = if is_same { Frames::Pass } else { Frames::Unpack };
+        let takes = takes_frames(compression, level);
+        let frames = if takes { Frames::Pass } else { Frames::Unpack };
         let filling = Filling::new(batch_bytes_max, frames);
         let sender = Arc::new(Sender::new(self, stop.clone())?);
         let mut work = Work {

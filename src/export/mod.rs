@@ -37,7 +37,7 @@ use crate::evidence::{Nanos, Signal};
 pub use forward::Forwarder;
 pub use hand::Hand;
 pub use health::{Health, State, Summary};
-pub use pack::context_bytes;
+pub use pack::{context_bytes, takes_frames};
 
 /// What a destination is called in the ledger, and its cursor in the log.
 #[must_use]

@@ -10,7 +10,7 @@ use zstd::zstd_safe::{CCtx, InBuffer, OutBuffer, ResetDirective, compress_bound}
 use super::batch::Piece;
 use super::body::Packed;
 use super::{Compression, Destination, Protocol};
-use crate::wire::zstd::{Idle, encoder, failed};
+use crate::wire::zstd::{Idle, LEVEL, encoder, failed};
 
 /// The compressed flag and the length, which gRPC puts before a message.
 pub(super) const PREFIX_BYTES: usize = 5;
@@ -37,6 +37,12 @@ pub(super) struct Packers {
 enum Packer {
     Gzip(Box<Compress>),
     Zstd(CCtx<'static>),
+}
+
+/// Whether a destination gets the very frames of the log: they are what it would be sent anyway.
+#[must_use]
+pub fn takes_frames(compression: Compression, level: u32) -> bool {
+    compression == Compression::Zstd && level == LEVEL
 }
 
 /// What a compressor of this kind and level may hold.

@@ -113,6 +113,8 @@ impl Bucket {
             .tokenizers(fields.tokenizers.clone())
             .settings(IndexSettings {
                 sort_by_field: Some(newest_first),
+                // Summaries are small: to hand them to a thread costs more than to pack them.
+                docstore_compress_dedicated_thread: false,
                 ..IndexSettings::default()
             })
             .register_plugin(Arc::new(Ids { id_low: fields.id_low, request: fields.request }))

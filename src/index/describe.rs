@@ -6,7 +6,7 @@ use super::brief::Brief;
 use super::document::STORED_BYTES_MAX;
 use super::outline::{Outline, each_once};
 use super::{Document, text};
-use crate::evidence::{Kind, Place, Symbol, Symbols};
+use crate::evidence::{Facts, Place, Symbol, Symbols};
 use crate::join::{Hop, Journey};
 use crate::log::{Batch, Log};
 use crate::wire;
@@ -78,20 +78,27 @@ impl Describer {
             if words.len() >= self.text_bytes_max {
                 break;
             }
-            self.append(facts.kind, *place, &mut words);
+            self.append(facts, *place, &mut words);
         }
         words
     }
 
-    /// Damaged or trimmed evidence has no words; the log has counted it already.
-    fn append(&mut self, kind: Kind, place: Place, words: &mut String) {
+    /// Most evidence has a name and no more: the log need not be read for it. Damaged or trimmed
+    /// evidence has no words; the log has counted it already.
+    fn append(&mut self, facts: &Facts, place: Place, words: &mut String) {
+        if !facts.worded {
+            if facts.kind.is_span() {
+                text::line(&self.symbols.text(facts.name), self.text_bytes_max, words);
+            }
+            return;
+        }
         if self.last.as_ref().is_none_or(|batch| batch.position != place.batch) {
             self.last = self.log.read(place.batch).ok();
         }
         let Some(batch) = &self.last else { return };
         if let Ok(message) = wire::item(&batch.payload.plain, place.offset) {
             // The walk that admitted the request checked every field of it.
-            let _checked = text::append(kind, message, self.text_bytes_max, words);
+            let _checked = text::append(facts.kind, message, self.text_bytes_max, words);
         }
     }
 }

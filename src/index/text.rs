@@ -1,6 +1,8 @@
 //! The words of one evidence that a search finds it by.
 
+use super::analyzer::head;
 use crate::evidence::Kind;
+use crate::normalize::tells_of_error;
 use crate::wire::{ANY_VALUE_DEPTH_MAX, Fields, Malformed};
 
 /// Appends the words of a message, one line each: names, bodies, status messages, and the
@@ -132,24 +134,25 @@ impl Words<'_> {
         Ok(())
     }
 
-    /// Names repeat within a journey, and once is enough to be found: a line that is there already
-    /// is not added again when it is the last one.
     fn line(&mut self, text: &str) {
-        let room = self.bytes_max.saturating_sub(self.out.len());
-        if text.is_empty() || room == 0 || self.out.lines().next_back() == Some(text) {
-            return;
-        }
-        let mut end = text.len().min(room);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.out.push_str(text.get(..end).unwrap_or_default());
-        self.out.push('\n');
+        line(text, self.bytes_max, self.out);
     }
 }
 
-fn tells_of_error(key: &[u8]) -> bool {
-    key.starts_with(b"exception.") || key.starts_with(b"error")
+/// Appends one line. Names repeat within a journey, and once is enough to be found: a line that is
+/// the last one already is not added again.
+pub(super) fn line(text: &str, bytes_max: usize, out: &mut String) {
+    let room = bytes_max.saturating_sub(out.len());
+    if text.is_empty() || room == 0 || is_last(text, out) {
+        return;
+    }
+    out.push_str(head(text, room));
+    out.push('\n');
+}
+
+fn is_last(line: &str, out: &str) -> bool {
+    let before = out.strip_suffix('\n').and_then(|out| out.strip_suffix(line));
+    before.is_some_and(|before| before.is_empty() || before.ends_with('\n'))
 }
 
 fn tells_of_proxy(key: &[u8]) -> bool {
@@ -174,9 +177,13 @@ mod tests {
     use opentelemetry_proto::tonic::logs::v1::LogRecord;
     use opentelemetry_proto::tonic::trace::v1::span::Event;
     use opentelemetry_proto::tonic::trace::v1::{Span, Status};
-    use prost::Message;
+    use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
+    use crate::evidence::Signal;
+    use crate::normalize;
+    use crate::wire::{arbitrary, item};
 
     fn text(text: &str) -> AnyValue {
         AnyValue { value: Some(Value::StringValue(text.to_owned())) }
@@ -208,6 +215,32 @@ mod tests {
         };
         let found = words(Kind::Server, &span.encode_to_vec(), 1000);
         assert_eq!(found, "POST /pay\ntimeout\nexception\ncard processor timeout\ngave up\n");
+    }
+
+    proptest! {
+        /// What is found by its name alone is not read again.
+        #[test]
+        fn a_span_without_words_has_its_name_alone(
+            request in arbitrary::traces(&arbitrary::any_text()),
+        ) {
+            let bytes = request.encode_to_vec();
+            normalize::observe(Signal::Traces, &bytes, &mut |observed| {
+                let found = words(observed.kind, item(&bytes, observed.offset).unwrap(), 1000);
+                let mut name = String::new();
+                line(observed.name, 1000, &mut name);
+                assert!(observed.worded || found == name, "{found}");
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_the_last_is_not_added_again() {
+        let mut out = String::new();
+        for text in ["pay", "pay", "ay", "y", "ay", "ay", "", "ay"] {
+            line(text, 100, &mut out);
+        }
+        assert_eq!(out, "pay\nay\ny\nay\n");
     }
 
     #[test]

@@ -45,6 +45,8 @@ type ResourceAt = (Position, u32);
 struct Recent {
     text: Box<str>,
     symbol: Symbol,
+    /// Whether the symbol has this very text.
+    is_whole: bool,
 }
 
 /// A placement that outlives its batch, to tell whether the next one is the same.
@@ -76,13 +78,14 @@ impl Interner {
         } else {
             self.open(observed.route)
         };
+        let (name, is_whole) = self.name(observed.name);
         let facts = Facts {
             start: observed.start,
             duration_ns: observed.duration_ns,
             span: observed.span,
             parent: observed.parent,
             origin: self.origin(observed, batch),
-            name: self.name(observed.name),
+            name,
             route,
             peer: self.open(observed.peer),
             detail: self.open(observed.detail),
@@ -91,6 +94,7 @@ impl Interner {
             kind: observed.kind,
             method: observed.method,
             outcome: observed.outcome,
+            worded: observed.worded || !is_whole,
             marks: Marks::default(),
         };
         let place = Place { batch, offset: observed.offset };
@@ -128,9 +132,10 @@ impl Interner {
         id
     }
 
-    /// Spans are often named after the path that they serve: `GET /users/17`.
-    fn name(&mut self, name: &str) -> Symbol {
-        self.symbol(name, |symbols, name| {
+    /// Spans are often named after the path that they serve: `GET /users/17`. Answers whether the
+    /// symbol is the very name.
+    fn name(&mut self, name: &str) -> (Symbol, bool) {
+        self.look_up(name, |symbols, name| {
             let path = name.find('/').and_then(|at| name.split_at_checked(at));
             match path.map(|(verb, path)| (verb, template(path))) {
                 Some((verb, Cow::Owned(route))) => symbols.intern_open(&format!("{verb}{route}")),
@@ -143,22 +148,35 @@ impl Interner {
         self.symbol(text, Symbols::intern_open)
     }
 
-    /// The symbol that `intern` made of this text, remembered under the text itself.
     #[inline]
     fn symbol(&mut self, text: &str, intern: fn(&Symbols, &str) -> Symbol) -> Symbol {
+        self.look_up(text, intern).0
+    }
+
+    /// The symbol that `intern` made of this text, remembered under the text itself; and whether
+    /// the symbol has this text.
+    #[inline]
+    fn look_up(&mut self, text: &str, intern: fn(&Symbols, &str) -> Symbol) -> (Symbol, bool) {
         if text.is_empty() {
-            return Symbol::NONE;
+            return (Symbol::NONE, true);
         }
         let place = usize::from(digest(text.as_bytes())) % FRONT;
         let known = self.front.get(place).and_then(|at| self.names.get(usize::from(*at)));
         match known {
-            Some(known) if same(known.text.as_bytes(), text.as_bytes()) => known.symbol,
+            Some(known) if same(known.text.as_bytes(), text.as_bytes()) => {
+                (known.symbol, known.is_whole)
+            }
             _ => self.search(text, place, intern),
         }
     }
 
     #[inline(never)]
-    fn search(&mut self, text: &str, place: usize, intern: fn(&Symbols, &str) -> Symbol) -> Symbol {
+    fn search(
+        &mut self,
+        text: &str,
+        place: usize,
+        intern: fn(&Symbols, &str) -> Symbol,
+    ) -> (Symbol, bool) {
         let hash = self.hasher.hash_one(text);
         let is_it = |at: &u16| {
             let known = self.names.get(usize::from(*at));
@@ -166,11 +184,13 @@ impl Interner {
         };
         let found = self.by_hash.find(hash, is_it).copied();
         let at = found.or_else(|| self.remember(text, hash, intern));
-        let Some(at) = at else { return intern(&self.symbols, text) };
+        // One that is too long to be remembered was cut.
+        let Some(at) = at else { return (intern(&self.symbols, text), false) };
         if let Some(front) = self.front.get_mut(place) {
             *front = at;
         }
-        self.names.get(usize::from(at)).map_or(Symbol::NONE, |known| known.symbol)
+        let known = self.names.get(usize::from(at));
+        known.map_or((Symbol::NONE, false), |known| (known.symbol, known.is_whole))
     }
 
     /// Where the name lies from now on; nowhere if it is too long.
@@ -190,7 +210,8 @@ impl Interner {
         }
         let at = u16::try_from(self.names.len()).ok()?;
         let symbol = intern(&self.symbols, text);
-        self.names.push(Recent { text: Box::from(text), symbol });
+        let is_whole = *self.symbols.text(symbol) == *text;
+        self.names.push(Recent { text: Box::from(text), symbol, is_whole });
         let (names, hasher) = (&self.names, &self.hasher);
         let hash_of =
             |at: &u16| names.get(usize::from(*at)).map_or(0, |known| hasher.hash_one(&*known.text));
@@ -253,6 +274,25 @@ mod tests {
             let symbol = interner.evidence(&observed, Position(0)).facts.name;
             assert_eq!(&*interner.symbols.text(symbol), want);
         }
+    }
+
+    #[test]
+    fn a_name_that_its_symbol_does_not_have_is_among_the_words_of_the_message() {
+        let mut interner = interner(10);
+        let long = "x".repeat(Symbols::BYTES_MAX + 1);
+        let mut worded = |name: &str, worded| {
+            let observed = Observed { name, worded, ..Observed::default() };
+            [0, 1].map(|batch| interner.evidence(&observed, Position(batch)).facts.worded)
+        };
+        assert_eq!(worded("pay", false), [false; 2]);
+        assert_eq!(worded("", false), [false; 2]);
+        assert_eq!(worded("pay", true), [true; 2]);
+        assert_eq!(worded("GET /users/17", false), [true; 2]);
+        assert_eq!(worded(&long, false), [true; 2]);
+        for number in 0..20 {
+            worded(&format!("name {number}"), false);
+        }
+        assert_eq!(worded("one more than there is room for", false), [true; 2]);
     }
 
     #[test]

@@ -191,8 +191,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::log::Packing;
     use crate::log::frame::OPENING_BYTES;
+    use crate::log::pack::Packing;
     use crate::log::tests::{dir_of, head};
 
     #[test]

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::frame::LENGTH_MAX;
-use super::pack::{Packed, Packing};
+use super::pack::Packed;
 use super::pressure::Pressure;
 use super::queue::Pending;
 use super::reader::{Cursor, Reader};
@@ -75,11 +75,11 @@ impl Log {
     /// Packs a batch as it is to be kept. Takes about a millisecond for each MiB.
     #[must_use]
     pub fn pack(&self, clean: &Clean) -> Packed {
-        let Settings { packing, queue_bytes_max, .. } = self.0.shared.settings;
-        let packed = Packed::new(clean, packing);
+        let Settings { effort, queue_bytes_max, .. } = self.0.shared.settings;
+        let packed = Packed::new(clean, effort);
         // With its frame it would find no room, and be refused for good.
         let fits = packed.payload.held_bytes() <= queue_bytes_max;
-        if fits { packed } else { Packed::new(clean, Packing::Plain) }
+        if fits { packed } else { Packed::new(clean, None) }
     }
 
     /// The end of what readers may see.

@@ -44,8 +44,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::wire::zstd::Effort;
 pub use handle::Log;
-pub use pack::{Packed, Packing, Payload};
+pub use pack::{Packed, Payload};
 pub use pressure::Pressure;
 pub use reader::{Cursor, Reader};
 
@@ -67,8 +68,8 @@ pub struct Settings {
     pub ack: Ack,
     /// Batches kept in memory: three quarters for the latest, one for those looked up.
     pub tail_bytes: usize,
-    /// How batches are kept.
-    pub packing: Packing,
+    /// How hard it is tried to pack batches; `None` keeps them as they are.
+    pub effort: Option<Effort>,
     /// Batches that wait for the disk. More are refused as busy.
     pub queue_bytes_max: usize,
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::frame::LENGTH_MAX;
 use crate::evidence::Head;
 use crate::redact::Clean;
-use crate::wire::zstd;
+use crate::wire::zstd::{self, Effort};
 
 /// A smaller batch is kept as it is: what its frame costs is a fifth of all that is done for it, and
 /// it would be made anew for a request.
@@ -13,7 +13,7 @@ pub(super) const BYTES_MIN: usize = 16 << 10;
 
 /// How the bytes of a batch lie on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Packing {
+pub(super) enum Packing {
     /// As they came.
     #[default]
     Plain,
@@ -39,11 +39,11 @@ pub struct Payload {
 }
 
 impl Packed {
-    /// Packs a batch where that is asked for, and pays. Takes about a millisecond for each MiB.
+    /// Packs a batch where an effort is asked for, and pays. Takes about a millisecond for each MiB.
     #[must_use]
-    pub fn new(clean: &Clean, packing: Packing) -> Self {
+    pub fn new(clean: &Clean, effort: Option<Effort>) -> Self {
         let plain = clean.bytes().clone();
-        let packed = if packing == Packing::Zstd { smaller(&plain) } else { None };
+        let packed = effort.and_then(|effort| smaller(&plain, effort));
         let payload = Payload { plain, packed };
         Self { head: *clean.head(), crc: crc32fast::hash(payload.stored()), payload }
     }
@@ -84,10 +84,10 @@ impl Payload {
 }
 
 /// The batch as a frame, when that is a good deal smaller. Without memory it is kept as it is.
-fn smaller(plain: &[u8]) -> Option<Bytes> {
+fn smaller(plain: &[u8], effort: Effort) -> Option<Bytes> {
     if plain.len() < BYTES_MIN {
         return None;
     }
-    let frame = zstd::deflate(plain).ok()?;
+    let frame = zstd::deflate(plain, effort).ok()?;
     (frame.len() < plain.len() / 8 * 7).then(|| frame.into())
 }

@@ -131,13 +131,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::log::Packing;
     use crate::log::tests::head;
     use crate::redact::Clean;
 
     fn pending(length: usize) -> Pending {
         let clean = Clean::for_test(head(1), Bytes::from(vec![0; length]));
-        Pending { packed: Packed::new(&clean, Packing::Plain), reply: oneshot::channel().0 }
+        Pending { packed: Packed::new(&clean, None), reply: oneshot::channel().0 }
     }
 
     #[test]

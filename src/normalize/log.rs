@@ -36,6 +36,8 @@ pub(super) fn read<'a>(
         out.start = Nanos(observed_at);
     }
     out.trace = out.trace.or_else(|| trace(names.text(Slot::Trace)));
+    // Its body.
+    out.worded = true;
     place(out, names);
     request(out, names);
     if names.has(Slot::Verdict) || names.has(Slot::FlowStart) {

@@ -19,6 +19,7 @@ pub use observed::{Observed, Placement};
 use crate::evidence::Signal;
 use crate::wire::{Fields, Malformed};
 use names::Names;
+pub(crate) use names::tells_of_error;
 
 #[cfg(test)]
 mod tests;

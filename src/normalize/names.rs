@@ -14,6 +14,13 @@ pub(super) struct Names<'a> {
     known: u64,
     values: [Scalar<'a>; Slot::COUNT],
     ranks: [u8; Slot::COUNT],
+    tells_of_error: bool,
+}
+
+/// Whether the value of such an attribute says what went wrong, in words that one searches for.
+#[inline(always)]
+pub(crate) fn tells_of_error(key: &[u8]) -> bool {
+    key.first() == Some(&b'e') && (key.starts_with(b"error") || key.starts_with(b"exception."))
 }
 
 impl<'a> Names<'a> {
@@ -23,11 +30,13 @@ impl<'a> Names<'a> {
             known: 0,
             values: [Scalar::Bool(false); Slot::COUNT],
             ranks: [0; Slot::COUNT],
+            tells_of_error: false,
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.known = 0;
+        self.tells_of_error = false;
     }
 
     /// Reads every attribute of a message that holds them in field `number`.
@@ -60,6 +69,7 @@ impl<'a> Names<'a> {
 
     #[inline(always)]
     fn read_pair(&mut self, pair: Pair<'a>) -> Result<(), Malformed> {
+        self.tells_of_error |= tells_of_error(pair.key);
         match self.meanings.first(pair.key) {
             None => Ok(()),
             Some(first) => self.learn(pair.key, pair.value, first),
@@ -127,6 +137,12 @@ impl<'a> Names<'a> {
             Some(Scalar::Text(text)) => text.eq_ignore_ascii_case(b"true"),
             _ => false,
         }
+    }
+
+    /// Whether an attribute says what went wrong.
+    #[inline]
+    pub(super) fn tell_of_error(&self) -> bool {
+        self.tells_of_error
     }
 
     /// Whether the attributes say anything of the placement.

@@ -65,6 +65,8 @@ pub struct Observed<'a> {
     pub status: u16,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether it has more words to be found by than its name.
+    pub worded: bool,
     /// Socket pairs that it crossed.
     pub sockets: [Option<SocketPair>; 2],
 }

@@ -17,7 +17,7 @@ pub(super) fn read<'a>(
     out: &mut Observed<'a>,
 ) -> Result<(), Malformed> {
     names.clear();
-    let (mut end, mut failed) = (0, false);
+    let (mut end, mut failed, mut worded) = (0, false, false);
     let mut fields = Fields::new(span);
     while let Some(field) = fields.next() {
         let field = field?;
@@ -36,10 +36,16 @@ pub(super) fn read<'a>(
                     names.read(attribute)?;
                 }
             }
-            15 => failed = is_error(field.bytes()?)?,
+            11 => worded = true,
+            15 => {
+                let status = status(field.bytes()?)?;
+                failed = status.is_error;
+                worded |= status.worded;
+            }
             _ => {}
         }
     }
+    out.worded = worded || names.tell_of_error();
     out.duration_ns = end.saturating_sub(out.start.0);
     place(out, names);
     request(out, names);
@@ -90,13 +96,22 @@ fn kind(number: u64) -> Kind {
     }
 }
 
-fn is_error(status: &[u8]) -> Result<bool, Malformed> {
-    let mut code = 0;
-    for field in Fields::new(status) {
+/// What a `Status` says.
+#[derive(Clone, Copy, Default)]
+struct Status {
+    is_error: bool,
+    worded: bool,
+}
+
+fn status(message: &[u8]) -> Result<Status, Malformed> {
+    let mut status = Status::default();
+    for field in Fields::new(message) {
         let field = field?;
-        if field.number == 3 {
-            code = field.number()?;
+        match field.number {
+            2 => status.worded = true,
+            3 => status.is_error = field.number()? == 2,
+            _ => {}
         }
     }
-    Ok(code == 2)
+    Ok(status)
 }

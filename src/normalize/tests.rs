@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{Exemplar, metric};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -171,6 +172,19 @@ fn a_span_with_an_error_status_failed() {
 }
 
 /// As Envoy 1.40's OTLP access logger writes it: every value a string, `-` for absent.
+#[test]
+fn a_span_has_words_when_more_than_its_name_says_something() {
+    let worded = |span: Span| one(Signal::Traces, &traces(&[], span)).worded;
+    let named = server(pairs(&[("http.route", "/pay"), ("e", "1"), ("enduser.id", "7")]));
+    let code = Status { code: 2, ..Status::default() };
+    assert!(!worded(Span { status: Some(code), ..named.clone() }));
+    let status = Status { message: "gave up".to_owned(), code: 2 };
+    assert!(worded(Span { status: Some(status), ..named.clone() }));
+    assert!(worded(Span { events: vec![Event::default()], ..named }));
+    assert!(worded(server(pairs(&[("error.type", "timeout")]))));
+    assert!(worded(server(pairs(&[("exception.message", "no"), ("http.route", "/pay")]))));
+}
+
 #[test]
 fn an_access_log_entry_has_both_durations_both_connections_and_its_flags() {
     let bytes = access(&[

@@ -10,7 +10,6 @@ use super::raw::{DESTINATION_DEFAULTS, DESTINATIONS, HEADERS, Raw};
 use super::unit::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB};
 use crate::evidence::Signal;
 use crate::export::{Compression, Protocol};
-use crate::log::Packing;
 use crate::receive::{Auth, Cors, Version};
 use crate::redact::Caps;
 
@@ -140,11 +139,10 @@ fn limit(raw: &Raw) -> Result<Limit, Error> {
 
 fn log(raw: &Raw) -> Result<Log, Error> {
     let acks = [Ack::Wal, Ack::Memory, Ack::EndToEnd].map(|ack| (ack.name(), ack));
-    let packings = [("zstd", Packing::Zstd), ("none", Packing::Plain)];
     Ok(Log {
         ack: raw.choice("log.ack", &acks)?,
         e2e_timeout: raw.duration("log.e2e_timeout", 100 * MS..=HOUR)?,
-        compression: raw.choice("log.compression", &packings)?,
+        compress: raw.choice("log.compression", &[("zstd", true), ("none", false)])?,
         segment_bytes: raw.bytes("log.segment_bytes", 4 * KIB..=4 * GIB)?,
         bytes_max: raw.bytes("log.bytes_max", 16 * KIB..=64 * TIB)?,
         keep: raw.duration("log.keep", SECOND..=30 * DAY)?,

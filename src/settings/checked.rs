@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::destination::Destination;
 use super::secret::Secret;
-use crate::log::Packing;
 use crate::receive::{Address, Auth, Cors, Version};
 use crate::redact::Caps;
 
@@ -173,8 +172,8 @@ pub struct Log {
     pub ack: Ack,
     /// How long a sender waits for the destinations.
     pub e2e_timeout: Duration,
-    /// How batches are kept.
-    pub compression: Packing,
+    /// Whether batches are compressed.
+    pub compress: bool,
     /// The size of one file.
     pub segment_bytes: u64,
     /// What the log may take of the disk.

@@ -165,9 +165,8 @@ fn what_an_earlier_version_has_stored_can_be_read() {
         "07010106f0b1ffffffffffffff010406020603010000060000000003000000000000040000000000",
         "000000",
     );
-    let bytes: Vec<u8> = (0..STORED.len() / 2)
-        .map(|at| u8::from_str_radix(&STORED[2 * at..2 * at + 2], 16).unwrap())
-        .collect();
+    let pairs = STORED.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
+    let bytes: Vec<_> = pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
     assert_eq!(read(&bytes), Some(expected()));
 
     let json = serde_json::to_vec(&expected()).unwrap();

@@ -52,7 +52,7 @@ impl Machine {
             let digest = Digest(u128::from(crc32fast::hash(text.as_bytes())) + 1);
             let head = Head { received, digest, ..head(items) };
             let clean = Clean::for_test(head, Bytes::copy_from_slice(text.as_bytes()));
-            group.push(Pending { packed: Packed::new(&clean, Packing::Plain), reply });
+            group.push(Pending { packed: Packed::new(&clean, None), reply });
             answers.push(answer);
         }
         self.writer.write(group);

@@ -25,7 +25,7 @@ use super::disk::{Dir, segment_name};
 use super::reader::Reader;
 use super::shared::Shared;
 use super::storage::System;
-use super::{Ack, Batch, Error, Log, Packed, Packing, Payload, Settings};
+use super::{Ack, Batch, Effort, Error, Log, Packed, Payload, Settings};
 use crate::evidence::{Digest, Head, Nanos, Position, Signal, Source, Tenant};
 use crate::ledger::Refusal;
 use crate::redact::Clean;
@@ -37,7 +37,7 @@ fn settings(dir: &Path, ack: Ack) -> Settings {
         bytes_max: 1 << 30,
         keep: Duration::from_secs(60),
         ack,
-        packing: Packing::Plain,
+        effort: None,
         tail_bytes: 1 << 20,
         queue_bytes_max: 1 << 20,
     }
@@ -72,7 +72,7 @@ fn clean(text: &str) -> Clean {
 
 /// The same as the log takes it: a long one as a frame of zstd.
 fn packed(text: &str) -> Packed {
-    Packed::new(&clean(text), Packing::Zstd)
+    Packed::new(&clean(text), Some(Effort::Usual))
 }
 
 /// Everything from a position on that can be read.

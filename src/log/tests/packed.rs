@@ -13,7 +13,7 @@ fn long() -> String {
 #[test]
 fn a_batch_takes_its_frame_of_the_disk_and_is_read_whole_from_everywhere() {
     let dir = tempfile::tempdir().unwrap();
-    let frame = zstd::deflate(long().as_bytes()).unwrap();
+    let frame = zstd::deflate(long().as_bytes(), Effort::Usual).unwrap();
     let log = Log::open(settings(dir.path(), Ack::Wal)).unwrap();
     let at = append_all(&log, &["one", &long(), "three"]);
     assert_eq!(at[2].0 - at[1].0, (FRAME_BYTES + frame.len()) as u64);
@@ -36,12 +36,12 @@ fn what_does_not_become_smaller_and_what_is_short_is_kept_as_it_is() {
     let noise: Vec<u8> = (0..10_000).map(|_| fastrand::u8(..)).collect();
     for bytes in [noise, vec![7; BYTES_MIN - 1]] {
         let clean = Clean::for_test(head(1), Bytes::from(bytes.clone()));
-        let Payload { plain, packed } = Packed::new(&clean, Packing::Zstd).payload;
+        let Payload { plain, packed } = Packed::new(&clean, Some(Effort::Usual)).payload;
         assert_eq!((plain, packed), (Bytes::from(bytes), None));
     }
     let whole = Clean::for_test(head(1), Bytes::from(vec![7; BYTES_MIN]));
-    assert_eq!(Packed::new(&whole, Packing::Plain).payload.packed, None);
-    assert!(Packed::new(&whole, Packing::Zstd).payload.packed.is_some());
+    assert_eq!(Packed::new(&whole, None).payload.packed, None);
+    assert!(Packed::new(&whole, Some(Effort::Usual)).payload.packed.is_some());
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_batch_that_fits_in_the_queue_is_not_refused_for_its_frame() {
     let dir = tempfile::tempdir().unwrap();
     let fits = |queue_bytes_max| {
         let settings = Settings { queue_bytes_max, ..settings(dir.path(), Ack::Wal) };
-        let log = Log::open(Settings { packing: Packing::Zstd, ..settings }).unwrap();
+        let log = Log::open(Settings { effort: Some(Effort::Usual), ..settings }).unwrap();
         let packed = log.pack(&clean(&long()));
         let is_packed = packed.payload.packed.is_some();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -364,6 +364,7 @@ fn trimmed_evidence_does_not_stay_on_disk() {
 #[test]
 fn bytes_that_look_like_a_batch_inside_a_batch_are_none() {
     use super::super::frame::{Format, Frame};
+    use super::super::pack::Packing;
     for mark in [0, 1, 0x5eed] {
         let mut machine = wal();
         machine.append("one").unwrap();
@@ -383,7 +384,7 @@ fn bytes_that_look_like_a_batch_inside_a_batch_are_none() {
         payload.extend(b"forged");
         let clean = Clean::for_test(head(1), Bytes::from(payload));
         let (reply, _answer) = tokio::sync::oneshot::channel();
-        let packed = Packed::new(&clean, Packing::Plain);
+        let packed = Packed::new(&clean, None);
         machine.writer.write(vec![super::super::queue::Pending { packed, reply }]);
         machine.shared.settle();
         machine.append("three").unwrap();

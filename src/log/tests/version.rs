@@ -88,7 +88,7 @@ fn a_log_of_version_1_is_read_and_goes_on() {
     let with_digest = |digest| Head { digest, ..head(5) };
     let fifth = Clean::for_test(with_digest(Digest(5)), Bytes::from_static(b"fifth"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(log.append(Packed::new(&fifth, Packing::Plain))).unwrap();
+    runtime.block_on(log.append(Packed::new(&fifth, None))).unwrap();
     log.close();
 
     let log = Log::open(from_disk(dir.path())).unwrap();
