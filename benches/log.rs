@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hopline::evidence::Nanos;
-use hopline::log::{Ack, Effort, Log, Settings};
+use hopline::log::{Ack, Log, Settings};
 use hopline::redact::Clean;
 use prost::Message as _;
 
@@ -85,7 +85,7 @@ impl Running {
             bytes_max: 1 << 30,
             keep: Duration::ZERO,
             ack,
-            effort: Some(Effort::Usual),
+            packs: true,
             tail_bytes: 32 << 20,
             queue_bytes_max: 64 << 20,
         })

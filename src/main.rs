@@ -364,7 +364,7 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("data_dir = ./data  # default\n"), "{out}");
         assert!(out.contains("\nlog.keep = 2h  # --set\n"), "{out}");
-        assert!(out.ends_with("\n  together 994.0MiB, memory_max 2.5GiB\n"), "{out}");
+        assert!(out.ends_with("\n  together 930.0MiB, memory_max 2.5GiB\n"), "{out}");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(crate) fn log(data: &[u8]) {
         bytes_max: 1 << 20,
         keep: std::time::Duration::from_secs(60),
         ack: log::Ack::Memory,
-        effort: Some(log::Effort::Usual),
+        packs: true,
         tail_bytes: 64 << 10,
         queue_bytes_max: 64 << 10,
     });

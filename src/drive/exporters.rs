@@ -10,9 +10,9 @@ use super::Delivered;
 use super::tasks::{Crew, Lane, Tokens};
 use super::watch::{Inside, Watched, recover};
 use crate::evidence::Signal;
-use crate::export::{Forwarder, Hand, Health, consumer};
+use crate::export::{Forwarder, Hand, Health, consumer, takes_frames};
 use crate::ledger::Ledger;
-use crate::log::{Cursor, Log};
+use crate::log::{Cursor, Effort, Log};
 use crate::serve::Export;
 use crate::settings::Destination;
 
@@ -48,6 +48,10 @@ impl Exporters {
     /// Sends to what `wanted` names, and to nothing else. What is there already and unchanged is
     /// left alone; one that changed goes on where it was.
     pub(crate) async fn apply(&self, wanted: &[Destination]) {
+        // Without anybody who is sent the very frames, the disk alone has use for them.
+        let takes = |it: &Destination| takes_frames(it.compression, it.compression_level);
+        let is_sent = wanted.iter().any(takes);
+        self.log.set_effort(if is_sent { Effort::Usual } else { Effort::Least });
         let stays = |running: &Running| wanted.contains(&running.destination);
         let (kept, ended): (Vec<_>, Vec<_>) = self.running().drain(..).partition(stays);
         self.running().extend(kept);

@@ -39,7 +39,8 @@ enum Packer {
     Zstd(CCtx<'static>),
 }
 
-/// Whether a destination gets the very frames of the log: they are what it would be sent anyway.
+/// Whether a destination is sent the very frames of the log. While there is one, they are what it would
+/// be sent anyway.
 #[must_use]
 pub fn takes_frames(compression: Compression, level: u32) -> bool {
     compression == Compression::Zstd && level == LEVEL

@@ -133,7 +133,9 @@ impl Summary {
     #[must_use]
     pub fn new(journey: &Journey, hops: &[Hop], symbols: &Symbols) -> Self {
         let stored = Brief::default().of(journey, hops, symbols, STORED_BYTES_MAX);
-        brief::read(&stored).unwrap_or_default()
+        let read = brief::read(&stored);
+        debug_assert!(read.is_some(), "what was written can be read");
+        read.unwrap_or_default()
     }
 
     /// What was stored with a document; `None` when that cannot be read.

@@ -178,12 +178,14 @@ mod tests {
     use opentelemetry_proto::tonic::trace::v1::span::Event;
     use opentelemetry_proto::tonic::trace::v1::{Span, Status};
     use proptest::prelude::*;
+    use proptest::sample::select;
     use prost::Message as _;
 
     use super::*;
     use crate::evidence::Signal;
     use crate::normalize;
-    use crate::wire::{arbitrary, item};
+    use crate::wire::arbitrary::{self, Texts};
+    use crate::wire::item;
 
     fn text(text: &str) -> AnyValue {
         AnyValue { value: Some(Value::StringValue(text.to_owned())) }
@@ -217,11 +219,16 @@ mod tests {
         assert_eq!(found, "POST /pay\ntimeout\nexception\ncard processor timeout\ngave up\n");
     }
 
+    fn any_key() -> Texts {
+        const ERRORS: [&str; 5] = ["error", "error.type", "errors", "exception.message", "e"];
+        prop_oneof![arbitrary::any_text(), select(&ERRORS).prop_map(str::to_owned)].boxed()
+    }
+
     proptest! {
         /// What is found by its name alone is not read again.
         #[test]
         fn a_span_without_words_has_its_name_alone(
-            request in arbitrary::traces(&arbitrary::any_text()),
+            request in arbitrary::traces(&any_key()),
         ) {
             let bytes = request.encode_to_vec();
             normalize::observe(Signal::Traces, &bytes, &mut |observed| {

@@ -108,12 +108,12 @@ impl Journey {
                 (left.start, left.kind, left.span).cmp(&(right.start, right.kind, right.span));
             by_head.then_with(|| (left, left_place).cmp(&(right, right_place)))
         });
-        // Marks come last in the order of facts, so equals but for their marks are neighbors.
+        // Words and marks come last in the order of facts: equals but for these are neighbors.
         let mut neighbors = self.evidence.iter().zip(self.evidence.iter().skip(1));
         if neighbors.any(|(earlier, later)| is_repeat(later, earlier)) {
             self.fresh = Fresh::of(self.evidence.iter().map(|(_, place)| *place));
             let before = self.evidence.len();
-            self.evidence.dedup_by(|later, earlier| is_repeat(later, earlier));
+            self.evidence.dedup_by(merge);
             self.duplicates = count(before - self.evidence.len());
             self.evidence.shrink_to_fit();
         }
@@ -153,9 +153,18 @@ fn is_repeat(later: &(Facts, Place), earlier: &(Facts, Place)) -> bool {
     if later.0.start != earlier.0.start || later.0.span != earlier.0.span {
         return false;
     }
-    let plain = |facts: &Facts| Facts { marks: Marks::default(), ..*facts };
+    let plain = |facts: &Facts| Facts { worded: false, marks: Marks::default(), ..*facts };
     let is_span = later.0.kind.is_span() && later.0.span.is_some();
     (is_span || later.1 == earlier.1) && plain(&later.0) == plain(&earlier.0)
+}
+
+/// Leaves out what repeats the one before. Of two that were not sent alike, the one with words stays.
+fn merge(later: &mut (Facts, Place), earlier: &mut (Facts, Place)) -> bool {
+    let is_repeat = is_repeat(later, earlier);
+    if is_repeat && later.0.worded && !earlier.0.worded {
+        *earlier = *later;
+    }
+    is_repeat
 }
 
 pub(super) fn count(number: usize) -> u32 {

@@ -627,6 +627,27 @@ fn a_span_that_was_sent_twice_is_there_once() {
     assert_eq!((journey.weight(), journey.evidence.capacity()), (1 + 4 + 1, 1));
 }
 
+/// A Collector between may have dropped its events.
+#[test]
+fn a_span_that_was_sent_without_its_words_too_is_there_with_them() {
+    for first in [0, 1] {
+        let mut shards = Shards::one(&settings());
+        for place in [first, 1 - first] {
+            let mut span = span(place, 1);
+            (span.facts.span, span.facts.start) = (SpanId::from_slice(&[9; 8]), Nanos(DAY));
+            span.facts.worded = place == 1;
+            shards.admit(&span);
+        }
+        shards.drain();
+
+        let journey = shards.only();
+        assert_eq!(
+            (places(&journey), journey.duplicates, journey.fresh().count()),
+            (vec![1], 1, 2)
+        );
+    }
+}
+
 #[test]
 fn log_records_that_say_the_same_are_two() {
     let mut shards = Shards::one(&settings());

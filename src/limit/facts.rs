@@ -94,7 +94,7 @@ impl Interner {
             kind: observed.kind,
             method: observed.method,
             outcome: observed.outcome,
-            worded: observed.worded || !is_whole,
+            worded: observed.worded || (observed.kind.is_span() && !is_whole),
             marks: Marks::default(),
         };
         let place = Place { batch, offset: observed.offset };

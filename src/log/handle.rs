@@ -1,5 +1,6 @@
 //! The log as the other stages hold it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -13,7 +14,7 @@ use super::reader::{Cursor, Reader};
 use super::shared::Shared;
 use super::storage::{Storage, System};
 use super::writer::Writer;
-use super::{Ack, Batch, CursorStatus, Error, Settings, Status};
+use super::{Ack, Batch, CursorStatus, Effort, Error, Settings, Status};
 use crate::evidence::{Head, Nanos, Position};
 use crate::ledger::Refusal;
 use crate::redact::Clean;
@@ -72,11 +73,18 @@ impl Log {
         answer.await.unwrap_or(Err(Refusal::LogFailed))
     }
 
+    /// How hard it is tried to pack what comes from now on.
+    pub fn set_effort(&self, effort: Effort) {
+        self.0.shared.is_least.store(effort == Effort::Least, Ordering::Relaxed);
+    }
+
     /// Packs a batch as it is to be kept. Takes about a millisecond for each MiB.
     #[must_use]
     pub fn pack(&self, clean: &Clean) -> Packed {
-        let Settings { effort, queue_bytes_max, .. } = self.0.shared.settings;
-        let packed = Packed::new(clean, effort);
+        let Settings { packs, queue_bytes_max, .. } = self.0.shared.settings;
+        let is_least = self.0.shared.is_least.load(Ordering::Relaxed);
+        let effort = if is_least { Effort::Least } else { Effort::Usual };
+        let packed = Packed::new(clean, packs.then_some(effort));
         // With its frame it would find no room, and be refused for good.
         let fits = packed.payload.held_bytes() <= queue_bytes_max;
         if fits { packed } else { Packed::new(clean, None) }

@@ -68,8 +68,8 @@ pub struct Settings {
     pub ack: Ack,
     /// Batches kept in memory: three quarters for the latest, one for those looked up.
     pub tail_bytes: usize,
-    /// How hard it is tried to pack batches; `None` keeps them as they are.
-    pub effort: Option<Effort>,
+    /// Whether batches are packed.
+    pub packs: bool,
     /// Batches that wait for the disk. More are refused as busy.
     pub queue_bytes_max: usize,
 }

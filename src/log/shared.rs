@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    /// Whether batches are packed with the least effort.
+    pub(super) is_least: AtomicBool,
     pub(super) dir: Dir,
     pub(super) queue: Queue,
     pub(super) flight: Flight,
@@ -81,6 +84,7 @@ impl Shared {
             first_base,
             lock,
             settings,
+            is_least: AtomicBool::new(false),
             dir,
         };
         shared.measure();

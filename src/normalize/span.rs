@@ -25,7 +25,11 @@ pub(super) fn read<'a>(
             1 => out.trace = TraceId::from_slice(field.bytes()?),
             2 => out.span = SpanId::from_slice(field.bytes()?),
             4 => out.parent = SpanId::from_slice(field.bytes()?),
-            5 => out.name = field.text()?,
+            5 => {
+                // Twice: the first is a word too.
+                worded |= !out.name.is_empty();
+                out.name = field.text()?;
+            }
             6 => out.kind = kind(field.number()?),
             7 => out.start = Nanos(field.number()?),
             8 => end = field.number()?,

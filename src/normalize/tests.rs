@@ -171,7 +171,6 @@ fn a_span_with_an_error_status_failed() {
     assert_eq!(one(Signal::Traces, &bytes).outcome, Outcome::ServerError);
 }
 
-/// As Envoy 1.40's OTLP access logger writes it: every value a string, `-` for absent.
 #[test]
 fn a_span_has_words_when_more_than_its_name_says_something() {
     let worded = |span: Span| one(Signal::Traces, &traces(&[], span)).worded;
@@ -185,6 +184,7 @@ fn a_span_has_words_when_more_than_its_name_says_something() {
     assert!(worded(server(pairs(&[("exception.message", "no"), ("http.route", "/pay")]))));
 }
 
+/// As Envoy 1.40's OTLP access logger writes it: every value a string, `-` for absent.
 #[test]
 fn an_access_log_entry_has_both_durations_both_connections_and_its_flags() {
     let bytes = access(&[

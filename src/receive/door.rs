@@ -34,9 +34,6 @@ use crate::evidence::Tenant;
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
 const STREAM_WINDOW_BYTES: u32 = 2 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
-/// What a frame of HTTP/2 may have: with four times what every receiver takes, a sender that heeds
-/// it is read in a quarter of the calls. A connection may hold so much of a frame that is not whole.
-pub(crate) const FRAME_BYTES_MAX: u32 = 64 << 10;
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -285,7 +282,6 @@ fn builder(speaks: Speaks, terms: &Terms) -> Builder<TokioExecutor> {
         .max_header_list_size(HEADERS_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES_MAX)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

@@ -48,7 +48,6 @@ use crate::ledger::Refusal;
 pub use auth::{Auth, Denied, Token, Wrong};
 pub use cors::{Cors, Origin};
 pub use counters::{Counters, Tally};
-pub(crate) use door::FRAME_BYTES_MAX;
 pub use door::{Deny, Entrance, Open, Speaks};
 pub use follow::{can_follow, follow};
 pub use gate::{Away, Gate, Terms};

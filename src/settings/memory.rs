@@ -6,7 +6,6 @@ use super::checked::Settings;
 use super::unit::show_bytes;
 use crate::export::context_bytes;
 use crate::join::{INBOX_MAX, MAIL_SLACK, Mail, PIECE_MAX, mail_max};
-use crate::receive::FRAME_BYTES_MAX;
 use crate::wire::zstd::IDLE_BYTES_MAX;
 
 const EVIDENCE_BYTES: u64 = 96;
@@ -54,7 +53,6 @@ impl Settings {
         let repeats = receive.repeat_window.map_or(0, |_| wide(receive.repeats_max));
         let mut bounds = vec![
             bound("receive.inflight_bytes_max", wide(receive.inflight_bytes_max), 1),
-            bound("receive.connections_max", wide(receive.connections_max), FRAME_BYTES_MAX.into()),
             bound("contexts of zstd", wide(IDLE_BYTES_MAX), 1),
             bound("receive.repeats_max", repeats, REPEAT_BYTES),
             bound("log.tail_bytes", wide(log.tail_bytes), 1),

@@ -90,16 +90,10 @@ impl Settings {
                 // Until the destinations have it, the kernel does.
                 Ack::Memory | Ack::EndToEnd => log::Ack::Memory,
             },
-            effort: self.log.compress.then(|| self.effort()),
+            packs: self.log.compress,
             tail_bytes: self.log.tail_bytes,
             queue_bytes_max: self.log.queue_bytes_max,
         }
-    }
-
-    /// Less where no destination gets the very frames of the log.
-    fn effort(&self) -> log::Effort {
-        let takes = |it: &Destination| export::takes_frames(it.compression, it.compression_level);
-        if self.export.iter().any(takes) { log::Effort::Usual } else { log::Effort::Least }
     }
 
     /// For one shard of the join: its share of what all shards may hold.

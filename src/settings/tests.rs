@@ -637,7 +637,6 @@ fn the_memory_bounds_are_the_sum_of_all_that_is_held() {
 
     let expected = [
         "receive.inflight_bytes_max 128MiB",
-        "receive.connections_max 64MiB",
         "contexts of zstd 12MiB",
         "receive.repeats_max 18.3MiB",
         "log.tail_bytes 32MiB",
@@ -665,7 +664,6 @@ fn without_a_join_nothing_is_held_for_it_and_nothing_waits_for_it() {
         load(&set(&alone)).unwrap().memory().into_iter().map(|bound| bound.name).collect();
     let expected = [
         "receive.inflight_bytes_max",
-        "receive.connections_max",
         "contexts of zstd",
         "receive.repeats_max",
         "log.tail_bytes",
@@ -685,7 +683,7 @@ fn bounds_beyond_memory_max_are_refused_with_their_list() {
 
     let first = "the memory bounds add up to more than memory_max:\n  receive.inflight_bytes_max";
     assert!(refusal.starts_with(first), "{refusal}");
-    assert!(refusal.ends_with("\n  together 894.0MiB, memory_max 512MiB"), "{refusal}");
+    assert!(refusal.ends_with("\n  together 830.0MiB, memory_max 512MiB"), "{refusal}");
     assert!(refusal.contains("\n  index.memory 0B\n"), "{refusal}");
 }
 

@@ -20,7 +20,7 @@ use self::sink::{Sink, spans};
 use super::*;
 use crate::evidence::{Digest, Head, Position, Source, Tenant};
 use crate::ledger::{Account, Ledger, Reason};
-use crate::log::{self, Ack, Cursor, Effort, Log};
+use crate::log::{self, Ack, Cursor, Log};
 use crate::redact::Clean;
 
 /// A forwarder at work.
@@ -47,7 +47,7 @@ impl Run {
             bytes_max: 1 << 30,
             keep: Duration::from_secs(60),
             ack: Ack::Memory,
-            effort: Some(Effort::Usual),
+            packs: true,
             tail_bytes: 1 << 20,
             queue_bytes_max: 64 << 20,
         };

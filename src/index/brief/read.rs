@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{CLOSED, FORMAT, KINDS, METHODS, OUTCOMES, PLACEMENT, SIDES};
-use crate::evidence::JourneyId;
+use crate::evidence::{JourneyId, Symbols};
+use crate::index::document::STORED_BYTES_MAX;
 use crate::index::{Entry, HopLine, OriginLine, PlaceLine, Summary};
 use crate::join::Closed;
 use crate::wire::read_varint;
@@ -13,6 +14,9 @@ const JSON: u8 = b'{';
 
 /// `None` for bytes that no version has stored.
 pub(crate) fn read(stored: &[u8]) -> Option<Summary> {
+    if stored.len() > STORED_BYTES_MAX {
+        return None;
+    }
     match stored.split_first()? {
         (&FORMAT, rest) => Reader::new(rest)?.summary(),
         (&JSON, _) => serde_json::from_slice(stored).ok(),
@@ -29,7 +33,8 @@ impl<'a> Reader<'a> {
     fn new(stored: &'a [u8]) -> Option<Self> {
         let mut reader = Self { rest: stored, names: Vec::new() };
         for _ in 0..reader.number()? {
-            let bytes = reader.count()?;
+            // What refers to a name copies it: a long one would be much in no time.
+            let bytes = reader.count().filter(|bytes| *bytes <= Symbols::BYTES_MAX)?;
             let name = reader.bytes(bytes)?;
             reader.names.push(std::str::from_utf8(name).ok()?);
         }
@@ -134,8 +139,10 @@ impl<'a> Reader<'a> {
         (0..self.number()?).map(|_| each(self)).collect()
     }
 
+    /// The first where a later version knows one more.
     fn one_of<T: Copy>(&mut self, list: &[T]) -> Option<T> {
-        list.get(self.count()?).copied()
+        let at = self.count()?;
+        list.get(at).or(list.first()).copied()
     }
 
     fn name(&mut self) -> Option<String> {

@@ -4,6 +4,7 @@ use super::*;
 use crate::evidence::{Facts, Nanos, Origin, OriginId, Place, Position, SpanId, Symbols, TraceId};
 use crate::index::{Entry, HopLine, OriginLine, PlaceLine, Summary};
 use crate::join::{Home, Hop, Journey};
+use crate::wire::write_varint;
 
 const START: u64 = 1_790_000_000_000_000_000;
 const ROOM: usize = 64 << 10;
@@ -188,6 +189,20 @@ fn what_is_cut_anywhere_is_no_summary() {
     assert!((0..stored.len()).all(|end| read(&stored[..end]).is_none()));
 }
 
+/// Each of a thousand services would be a copy of it.
+#[test]
+fn a_name_that_is_longer_than_any_is_no_summary() {
+    let sample = Sample::new();
+    let stored = sample.stored(&[], ROOM);
+    let long = Symbols::BYTES_MAX + 1;
+    let mut changed = vec![FORMAT, stored[1] + 1];
+    write_varint(&mut changed, u64::try_from(long).unwrap());
+    changed.extend(vec![b'x'; long]);
+    changed.extend(&stored[2..]);
+    assert_eq!(read(&changed), None);
+    assert_eq!(read(&vec![FORMAT; ROOM + 1]), None);
+}
+
 #[test]
 fn a_summary_with_little_room_says_what_it_leaves_out() {
     let sample = Sample::new();
@@ -201,10 +216,11 @@ fn a_summary_with_little_room_says_what_it_leaves_out() {
     };
 
     let less = fits(1_400);
-    assert_eq!((less.places.len(), less.places_omitted), (0, 3));
     assert_eq!((less.hops.len(), less.hops_omitted), (30, 30));
+    assert_eq!((less.places, less.origins), (expected().places, expected().origins));
     let least = fits(100);
-    assert_eq!((least.hops_omitted, &*least.id), (60, &*expected().id));
+    assert_eq!((least.hops_omitted, least.places_omitted), (60, 0));
+    assert_eq!((least.services.len(), least.origins.len()), (2, 0));
 }
 
 /// Evidence of more origins than are listed has one that is none of them.

@@ -24,7 +24,8 @@ struct Most {
 }
 
 impl Brief {
-    /// The journey: with fewer places, then hops, then origins and services, until it fits.
+    /// The journey: with fewer hops, then origins, then services, until it fits. Names take the
+    /// room; places have none.
     pub(crate) fn of(
         &mut self,
         journey: &Journey,
@@ -162,7 +163,9 @@ impl Brief {
     }
 
     fn code<T: PartialEq>(&mut self, list: &[T], value: &T) {
-        self.count(list.iter().position(|it| it == value).unwrap_or_default());
+        let at = list.iter().position(|it| it == value);
+        debug_assert!(at.is_some(), "a list of values lacks one");
+        self.count(at.unwrap_or_default());
     }
 
     /// The first is the lowest bit.
@@ -189,9 +192,9 @@ impl Most {
         }
     }
 
-    /// Half of what there is most of. Answers whether there was anything.
+    /// Half of what has the most names. Answers whether there was anything.
     fn shrink(&mut self) -> bool {
-        let all = [&mut self.places, &mut self.hops, &mut self.origins, &mut self.services];
+        let all = [&mut self.hops, &mut self.origins, &mut self.services, &mut self.places];
         let most = all.into_iter().find(|most| **most > 0);
         most.map(|most| *most /= 2).is_some()
     }

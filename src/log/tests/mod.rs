@@ -37,7 +37,7 @@ fn settings(dir: &Path, ack: Ack) -> Settings {
         bytes_max: 1 << 30,
         keep: Duration::from_secs(60),
         ack,
-        effort: None,
+        packs: false,
         tail_bytes: 1 << 20,
         queue_bytes_max: 1 << 20,
     }

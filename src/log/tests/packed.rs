@@ -90,7 +90,7 @@ fn a_batch_that_fits_in_the_queue_is_not_refused_for_its_frame() {
     let dir = tempfile::tempdir().unwrap();
     let fits = |queue_bytes_max| {
         let settings = Settings { queue_bytes_max, ..settings(dir.path(), Ack::Wal) };
-        let log = Log::open(Settings { effort: Some(Effort::Usual), ..settings }).unwrap();
+        let log = Log::open(Settings { packs: true, ..settings }).unwrap();
         let packed = log.pack(&clean(&long()));
         let is_packed = packed.payload.packed.is_some();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
