@@ -1,6 +1,6 @@
 //! A journey in few bytes: what the index stores with its document.
 //!
-//! In: a journey and its hops. Out: bytes, and from these a [`Summary`]. Every name is there once,
+//! In: a journey and its hops. Out: bytes, and from these a a summary. Every name is there once,
 //! and whatever has it refers to it by a number. A document is buffered, put in order, packed and
 //! merged with others, each time whole: the same as JSON took ten times the bytes, and the most
 //! of all that an index costs.
