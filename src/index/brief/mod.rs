@@ -1,9 +1,9 @@
 //! A journey in few bytes: what the index stores with its document.
 //!
-//! In: a journey and its hops. Out: bytes, and from these a a summary. Every name is there once,
-//! and whatever has it refers to it by a number. A document is buffered, put in order, packed and
-//! merged with others, each time whole: the same as JSON took ten times the bytes, and the most
-//! of all that an index costs.
+//! In: a journey and its hops. Out: bytes, and from these a summary. Every name is there once, and
+//! whatever has it refers to it by a number. A document is buffered, put in order, packed and merged
+//! with others, each time whole: the same as JSON took several times the bytes, and was the largest
+//! part of what an index costs.
 
 mod read;
 #[cfg(test)]
