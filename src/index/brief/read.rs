@@ -172,3 +172,15 @@ impl<'a> Reader<'a> {
         Some(number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_only_a_later_version_knows_is_the_first() {
+        let mut reader = Reader { rest: &[1, 99, 2], names: Vec::new() };
+        let read = [0; 3].map(|_| reader.one_of(&OUTCOMES).unwrap().name());
+        assert_eq!(read, ["success", "unknown", "client_error"]);
+    }
+}

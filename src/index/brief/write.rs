@@ -6,6 +6,10 @@ use crate::index::outline::{Outline, each_once};
 use crate::join::{Hop, Journey};
 use crate::wire::write_varint;
 
+const HOPS_MAX: usize = 64;
+const PLACES_MAX: usize = 512;
+const ORIGINS_MAX: usize = 64;
+
 /// Writes journeys in few bytes. It is kept for the buffers that it has.
 #[derive(Debug, Default)]
 pub(crate) struct Brief {
@@ -140,10 +144,10 @@ impl Brief {
         const NAME_BYTES: usize = 24;
         let mut out = Vec::with_capacity(self.body.len() + self.names.len() * NAME_BYTES);
         out.push(FORMAT);
-        write_varint(&mut out, wide(self.names.len()));
+        write_varint(&mut out, self.names.len() as u64);
         for name in &self.names {
             let text = symbols.text(*name);
-            write_varint(&mut out, wide(text.len()));
+            write_varint(&mut out, text.len() as u64);
             out.extend(text.as_bytes());
         }
         out.extend(&self.body);
@@ -174,7 +178,7 @@ impl Brief {
     }
 
     fn count(&mut self, count: usize) {
-        self.number(wide(count));
+        self.number(count as u64);
     }
 
     fn number(&mut self, number: impl Into<u64>) {
@@ -185,10 +189,10 @@ impl Brief {
 impl Most {
     fn of(journey: &Journey, hops: &[Hop]) -> Self {
         Self {
-            places: journey.evidence.len().min(512),
-            hops: hops.len().min(64),
-            origins: 64,
-            services: 64,
+            places: journey.evidence.len().min(PLACES_MAX),
+            hops: hops.len().min(HOPS_MAX),
+            origins: ORIGINS_MAX,
+            services: ORIGINS_MAX,
         }
     }
 
@@ -204,9 +208,4 @@ impl Most {
 fn names(origin: Origin) -> [Symbol; PLACEMENT.len()] {
     let Origin { service, namespace, workload, pod, node, zone, cluster, version } = origin;
     [service, namespace, workload, pod, node, zone, cluster, version]
-}
-
-/// A `usize` has at most 64 bits on every machine that Rust knows.
-fn wide(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

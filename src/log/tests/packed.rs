@@ -45,6 +45,23 @@ fn what_does_not_become_smaller_and_what_is_short_is_kept_as_it_is() {
 }
 
 #[test]
+fn less_effort_makes_other_frames_of_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(Settings { packs: true, ..settings(dir.path(), Ack::Wal) }).unwrap();
+    // Words that come again: with the least effort, text that is merely text is not made less.
+    let words: String = (0..1000).map(|at| format!("a span of order {at}; ")).collect();
+    let clean = clean(&words);
+    let frames = [Effort::Usual, Effort::Least, Effort::Usual].map(|effort| {
+        log.set_effort(effort);
+        log.pack(&clean).payload.packed.unwrap()
+    });
+    assert_eq!(frames[0], frames[2]);
+    assert_ne!(frames[0], frames[1]);
+    let plain = frames.map(|frame| zstd::inflate(&frame, words.len()).unwrap());
+    assert!(plain.iter().all(|plain| plain == words.as_bytes()));
+}
+
+#[test]
 fn a_frame_that_is_none_is_damage_though_its_checksum_is_right() {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::open(from_disk(dir.path())).unwrap();
