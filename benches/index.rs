@@ -17,7 +17,8 @@ use hopline::index::{Document, Searcher, Settings, Writer};
 use hopline::query::{Ask, search};
 
 const COMMIT_EVERY: u64 = 20_000;
-const ROUNDS: usize = 50;
+const ROUNDS: usize = 100;
+const IDS: u64 = 1000;
 const SERVICES: [&str; 8] =
     ["frontend", "cart", "checkout", "payment", "shipping", "currency", "email", "catalog"];
 const WORDS: [&str; 24] = [
@@ -99,6 +100,8 @@ fn ask(searcher: &Searcher, put: u64) -> Result<(), Box<dyn Error>> {
         "\"upstream connect\"",
         "dec*",
         "nothinglikethis",
+        "detail:*",
+        "pod:*",
     ] {
         let mut took = Vec::new();
         for _ in 0..ROUNDS {
@@ -109,8 +112,8 @@ fn ask(searcher: &Searcher, put: u64) -> Result<(), Box<dyn Error>> {
         show(q, took);
     }
     let mut took = Vec::new();
-    for round in 0..put.min(200) {
-        let id = JourneyId(scatter(put / 200 * round));
+    for round in 0..put.min(IDS) {
+        let id = JourneyId(scatter(put / put.min(IDS) * round));
         let began = Instant::now();
         searcher.get(id).ok_or("a journey is missing")?;
         took.push(began.elapsed());
@@ -121,8 +124,9 @@ fn ask(searcher: &Searcher, put: u64) -> Result<(), Box<dyn Error>> {
 
 fn show(what: &str, mut took: Vec<Duration>) {
     took.sort_unstable();
-    let (median, worst) = (took.get(took.len() / 2), took.last());
-    println!("{what:>28}: median {median:.2?}, worst {worst:.2?}");
+    let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or_default();
+    let worst = took.last().copied().unwrap_or_default();
+    println!("{what:>28}: p50 {:.2?}, p99 {:.2?}, worst {worst:.2?}", at(50), at(99));
 }
 
 fn journey(at: u64) -> Document {

@@ -108,17 +108,24 @@ impl Bucket {
     fn try_open(root: &Path, start_s: u64, fields: &Fields) -> tantivy::Result<Self> {
         let dir = root.join(start_s.to_string());
         let newest_first = IndexSortByField { field: START.to_owned(), order: Order::Desc };
-        let index = Index::builder()
-            .schema(fields.schema.clone())
-            .tokenizers(fields.tokenizers.clone())
-            .settings(IndexSettings {
-                sort_by_field: Some(newest_first),
-                // Summaries are small: to hand them to a thread costs more than to pack them.
-                docstore_compress_dedicated_thread: false,
-                ..IndexSettings::default()
-            })
-            .register_plugin(Arc::new(Ids { id_low: fields.id_low, request: fields.request }))
-            .open_or_create(MmapDirectory::open(&dir)?)?;
+        let settings = IndexSettings {
+            sort_by_field: Some(newest_first),
+            // Summaries are small: to hand them to a thread costs more than to pack them.
+            docstore_compress_dedicated_thread: false,
+            ..IndexSettings::default()
+        };
+        let open = |schema| {
+            Index::builder()
+                .schema(schema)
+                .tokenizers(fields.tokenizers.clone())
+                .settings(settings.clone())
+                .register_plugin(Arc::new(Ids { id_low: fields.id_low, request: fields.request }))
+                .open_or_create(MmapDirectory::open(&dir)?)
+        };
+        let index = match open(fields.schema.clone()) {
+            Err(TantivyError::SchemaError(_)) => open(Fields::schema_of_before())?,
+            opened => opened?,
+        };
         let reader = index
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)

@@ -83,6 +83,11 @@ fn field(fields: &Fields, name: &'static str, is: &Comparison) -> Result<Box<dyn
     let wrong = || Error::Comparison { name };
     match (kind(name).ok_or_else(wrong)?, is) {
         (Kind::Id, Comparison::Exists) => Ok(Box::new(AllQuery)),
+        // Any term will do.
+        (Kind::Text, Comparison::Exists) => {
+            let field = fields.text(name).ok_or_else(wrong)?;
+            Ok(prefix(field, &[String::new()]))
+        }
         (_, Comparison::Exists) => Ok(Box::new(ExistsQuery::new(name.to_owned(), false))),
         (Kind::Id, Comparison::Equal(Literal::Id(id))) => {
             Ok(Box::new(Wanted::Journeys(Arc::new(Ids::from_iter([*id])))))

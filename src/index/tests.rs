@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tantivy::IndexSortByField;
+use tantivy::index::{IndexSettings, Order};
 use tempfile::TempDir;
 
+use super::schema::Fields;
 use super::*;
 use crate::evidence::{Comparison, Filter, JourneyId, Literal, Nanos};
 
@@ -263,6 +266,39 @@ fn a_damaged_bucket_is_moved_aside_and_the_others_are_read() {
 
     let (_writer, searcher) = Writer::open(settings(dir.path()), Nanos(HOUR)).unwrap();
     assert_eq!((found(&searcher, &Filter::All), searcher.status().unreadable), (vec![1], 1));
+}
+
+#[test]
+fn a_bucket_whose_texts_are_columns_too_is_read_and_written_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = dir.path().join("0");
+    fs::create_dir(&before).unwrap();
+    let newest_first = IndexSortByField { field: "start".to_owned(), order: Order::Desc };
+    let fields = Fields { schema: Fields::schema_of_before(), ..Fields::new() };
+    let index = tantivy::Index::builder()
+        .schema(fields.schema.clone())
+        .tokenizers(fields.tokenizers.clone())
+        .settings(IndexSettings { sort_by_field: Some(newest_first), ..IndexSettings::default() })
+        .register_plugin(Arc::new(plugin::Ids { id_low: fields.id_low, request: fields.request }))
+        .create_in_dir(&before)
+        .unwrap();
+    let of_cart = |id| Document { services: texts(&["Cart"]), ..journey(id, 1) };
+    let mut writer = index.writer_with_num_threads(1, 15_000_000).unwrap();
+    writer.add_document(of_cart(1).lower(&fields, &settings(dir.path())).unwrap().0).unwrap();
+    writer.commit().unwrap();
+    drop((writer, index));
+
+    let (mut writer, searcher) = Writer::open(settings(dir.path()), Nanos(0)).unwrap();
+    writer.put(&of_cart(2), Nanos(0)).unwrap();
+    writer.put(&journey(3, 1), Nanos(0)).unwrap();
+    writer.commit(Nanos(0), "").unwrap();
+
+    let exists = Filter::Field { name: "service", is: Comparison::Exists };
+    for filter in [text("service", "cart"), exists] {
+        let mut found = found(&searcher, &filter);
+        found.sort_unstable();
+        assert_eq!(found, [1, 2]);
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ pub(crate) fn fill(
     }
 }
 
-/// How a sidecar would be told to keep its log: a destination without zstd has no use for frames.
+/// How whoever keeps no evidence would keep the log: a destination without zstd has no use for frames.
 fn log_compression(compression: Compression) -> &'static str {
     if compression == Compression::Zstd { "zstd" } else { "none" }
 }
